@@ -1,0 +1,67 @@
+"""Inference runtimes: one file each, all answering to Runtime.
+
+A runtime turns one weights file into a callable. Which one a model uses is a setting; ``auto`` takes the
+first that is installed, in the order of PREFERENCE.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+from edge.manifest import Manifest
+from edge.types import FloatArray, ModelError
+
+PREFERENCE = ("tflite", "onnx")
+"""Order in which ``auto`` tries the formats: LiteRT needs half of onnxruntime's memory (docs/architecture.md)."""
+
+_ADAPTERS = {"tflite": "edge.runtimes.litert", "onnx": "edge.runtimes.onnx", "fake": "edge.runtimes.fake"}
+
+
+class Runtime(Protocol):
+    """One loaded model. Not thread-safe: one lane owns it."""
+
+    def __call__(self, batch: FloatArray) -> FloatArray:
+        """Logits, N x labels float32, of N x ... float32 inputs."""
+        ...
+
+
+def load(manifest: Manifest, format: str = "auto", *, threads: int = 1) -> Runtime:
+    """Open the model's weights of one format.
+
+    Args:
+        manifest: a checked model folder.
+        format: ``tflite``, ``onnx``, ``fake`` or ``auto``.
+        threads: of the runtime's own pool.
+
+    Raises:
+        ModelError: the format is not in the folder, its runtime is not installed, or the file does not load.
+    """
+    if format != "auto":
+        return _load(manifest, format, threads)
+    reasons = []
+    for candidate in PREFERENCE:
+        if candidate in manifest.files:
+            try:
+                return _load(manifest, candidate, threads)
+            except ModelError as error:
+                reasons.append(str(error))
+    raise ModelError("; ".join(reasons) or f"{manifest.folder}: no file in {' or '.join(PREFERENCE)} format")
+
+
+def _load(manifest: Manifest, format: str, threads: int) -> Runtime:
+    if format not in _ADAPTERS:
+        raise ModelError(f"runtime {format!r} is none of {', '.join(_ADAPTERS)}")
+    if format == "fake":
+        path = manifest.folder
+    elif format in manifest.files:
+        path = manifest.files[format].path
+    else:
+        raise ModelError(f"{manifest.folder}: has no {format} file")
+    adapter = importlib.import_module(_ADAPTERS[format])
+    runtime: Runtime = adapter.open(path, labels=len(manifest.labels), threads=threads)
+    return runtime
+
+
+__all__ = ["PREFERENCE", "Path", "Runtime", "load"]

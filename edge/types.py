@@ -1,0 +1,146 @@
+"""What flows through the kit, and the one error family it may raise.
+
+Every type is frozen: a stage hands on a new value, it never edits an old one. Time is data: ``at`` is
+``time.monotonic()`` in seconds as stamped by the source, and no stage reads a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+Modality = Literal["face", "voice"]
+
+RATE_HZ = 16_000
+"""Sample rate of all audio inside the kit."""
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""Expression labels, in FER-2013's order; the order is the same everywhere."""
+
+VOICE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "neutral")
+"""The subset of LABELS that tone of voice is read as, in the same order."""
+
+
+class EdgeError(Exception):
+    """An expected failure, told in one line. A lane recovers from it; the command line exits with 2."""
+
+
+class SourceError(EdgeError):
+    """A camera, microphone or file cannot be opened, or stopped delivering."""
+
+
+class SettingsError(EdgeError):
+    """A setting is unknown, has the wrong type or is out of range."""
+
+
+class ModelError(EdgeError):
+    """A model folder is incomplete, altered or does not fit the runtime."""
+
+
+class SinkError(EdgeError):
+    """Events cannot be delivered, and waiting will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture from a camera."""
+
+    source: str
+    seq: int
+    at: float
+    image: ImageArray
+    """H x W x 3, BGR as capture hardware and OpenCV deliver it, so no frame is converted twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBlock:
+    """Consecutive samples from a microphone."""
+
+    source: str
+    seq: int
+    at: float
+    """Time of the first sample."""
+    samples: FloatArray
+    """Mono, -1..1, any length; 512 samples (32 ms) by custom."""
+    rate_hz: int = RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle in fractions of the frame: 0,0 is top left, 1,1 bottom right."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face in one frame."""
+
+    at: float
+    track: int
+    """Random number that lives for seconds and never leaves the kit."""
+    box: Box
+    score: float
+    """The detector's confidence, 0..1."""
+    crop: ImageArray
+    """h x w x 3 BGR, square, margin included, at the camera's resolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A stretch of audio that holds speech."""
+
+    at: float
+    """Time of the first sample."""
+    duration_s: float
+    samples: FloatArray
+    """Mono, -1..1, RATE_HZ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A classifier's calibrated answer for one face or one utterance."""
+
+    labels: tuple[str, ...]
+    probs: tuple[float, ...]
+    """One probability per label; they sum to 1."""
+    model: str
+    """``name@version``."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.probs):
+            raise ValueError(f"{len(self.labels)} labels but {len(self.probs)} probabilities")
+        if not all(math.isfinite(p) and -1e-6 <= p <= 1 + 1e-6 for p in self.probs):
+            raise ValueError(f"probabilities out of 0..1: {self.probs}")
+        if abs(sum(self.probs) - 1) > 1e-3:
+            raise ValueError(f"probabilities sum to {sum(self.probs):.4f}, not 1")
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """The most probable label and its probability."""
+        index = max(range(len(self.probs)), key=self.probs.__getitem__)
+        return self.labels[index], self.probs[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One reading, ready to be counted into the room's mood. Holds no picture and no sound."""
+
+    modality: Modality
+    at: float
+    scores: Scores
+    weight: float
+    """How much this reading counts, 0..1."""
+    source: int = 0
+    """The face's track, so that one face counts once per window; 0 for the room's microphone."""
+    uncertain: bool = False
+    """The best label is below the model's calibrated threshold: nothing is claimed."""
