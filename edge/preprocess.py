@@ -1,4 +1,4 @@
-"""From a crop to a tensor, from samples to log-mel. Training calls these same functions: no train/serve skew."""
+"""From a crop to a tensor, from samples to log-mel; training calls these same functions."""
 
 from __future__ import annotations
 

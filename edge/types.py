@@ -13,18 +13,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from edge.words import LABELS, VOICE_LABELS
+
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 Modality = Literal["face", "voice"]
 
 RATE_HZ = 16_000
 """Sample rate of all audio inside the kit."""
-
-LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""Expression labels, in FER-2013's order; the order is the same everywhere."""
-
-VOICE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "neutral")
-"""The subset of LABELS that tone of voice is read as, in the same order."""
 
 
 class EdgeError(Exception):
@@ -132,6 +128,14 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """How many faces one frame showed, read or not. The group-size guard counts people with it."""
+
+    at: float
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One reading, ready to be counted into the room's mood. Holds no picture and no sound."""
 
@@ -144,3 +148,26 @@ class Observation:
     """The face's track, so that one face counts once per window; 0 for the room's microphone."""
     uncertain: bool = False
     """The best label is below the model's calibrated threshold: nothing is claimed."""
+
+
+__all__ = [
+    "LABELS",
+    "RATE_HZ",
+    "VOICE_LABELS",
+    "AudioBlock",
+    "Box",
+    "EdgeError",
+    "Face",
+    "FloatArray",
+    "Frame",
+    "ImageArray",
+    "Modality",
+    "ModelError",
+    "Observation",
+    "Presence",
+    "Scores",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "Utterance",
+]

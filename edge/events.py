@@ -1,0 +1,364 @@
+"""What leaves the kit: plain values, their topics and their JSON. Nothing here can hold a pixel or a sample.
+
+The same classes write (the kit) and read (the dashboard, tests); ``from_json`` believes nothing it is
+sent. The page for people who subscribe is docs/events.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import datetime, timezone
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+SCHEMA = 1
+"""Version of the message contract. Within one version changes only add."""
+
+MAX_BYTES = 65_536
+"""Longest payload that anybody has to read."""
+
+Availability = Literal["online", "stopped", "offline"]
+SourceStatus = Literal["online", "recovering", "offline", "disabled"]
+TimeQuality = Literal["synced", "unsynced"]
+Suppressed = Literal["too_few_people", "nobody", "capture_off"]
+Switch = Literal["on", "off"]
+Mode = Literal["class", "practice"]
+
+KIT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""A kit's name is a topic level and an MQTT user name: lower case letters, digits and hyphens."""
+
+
+class EventError(ValueError):
+    """A payload is not what its topic promises; the message says why in one line."""
+
+
+# ── Payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model in use, as the info topic names it."""
+
+    task: Literal["expression", "tone"]
+    id: str
+    """``name@version``."""
+    runtime: str
+    sha256: str
+    """Of the weights file in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What may be captured right now. ``capture`` is the master switch."""
+
+    capture: Switch
+    camera: Switch
+    microphone: Switch
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Retained on ``info``: who this kit is and what it may do."""
+
+    schema: int
+    kit: str
+    room: str
+    software: str
+    mode: Mode
+    labels: tuple[str, ...]
+    """The labels that shares can name, in display order, without ``uncertain``."""
+    models: tuple[Model, ...]
+    capture: Capture
+    window_s: float
+    min_people: int
+    replay: bool
+    """True when the sources are files or a staged scene, not the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """On ``health`` every 30 s."""
+
+    schema: int
+    at: str
+    """UTC, RFC 3339."""
+    time_quality: TimeQuality
+    uptime_s: float
+    fps: float
+    """Frames read per second since the last health message."""
+    latency_p50_s: float | None
+    """From a frame's capture to its readings."""
+    latency_p95_s: float | None
+    dropped_frames: int
+    """Frames replaced by newer ones before they were read, since the start."""
+    dropped_blocks: int
+    rss_mb: float
+    temperature_c: float | None
+    throttled: bool | None
+    """The board lowered its clock or voltage is low; None where the board does not tell."""
+    outbox: int
+    """Events that the broker has not acknowledged."""
+    dropped_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Retained on ``state``: the room's mood as of the last closed window."""
+
+    schema: int
+    at: str
+    """End of the window, UTC, RFC 3339."""
+    time_quality: TimeQuality
+    mood: str | None
+    """The leading label, ``uncertain``, or None when suppressed."""
+    shares: Mapping[str, float]
+    """Part of the group per label and ``uncertain``; sums to 1, empty when suppressed."""
+    confidence: float
+    """Mean calibrated probability of what is claimed, 0..1."""
+    people: int
+    suppressed: Suppressed | None
+    """Why there is no mood, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoodWindow:
+    """Data of a ``suasana.mood.v1`` event: one closed window."""
+
+    start: str
+    """UTC, RFC 3339; the event's own time is the window's end."""
+    window_s: float
+    mood: str | None
+    shares: Mapping[str, float]
+    confidence: float
+    people: int
+    suppressed: Suppressed | None
+    face_readings: int
+    voice_readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Data of a ``suasana.session.v1`` event: capture began or ended."""
+
+    phase: Literal["start", "end"]
+    reason: Literal["boot", "switch", "shutdown"]
+
+
+Data = MoodWindow | Session
+EVENT_TYPES: Mapping[str, type[Data]] = {"suasana.mood.v1": MoodWindow, "suasana.session.v1": Session}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact that must not get lost: CloudEvents 1.0, structured JSON, on ``event``."""
+
+    id: str
+    """Unique for ever; a reader drops what it has seen."""
+    kit: str
+    boot_id: str
+    """Changes with every start of the daemon."""
+    seq: int
+    """Counts up by one within a boot, so gaps can be counted."""
+    at: str
+    """UTC, RFC 3339."""
+    time_quality: TimeQuality
+    data: Data
+    replayed: bool = False
+    """True when it waited for the broker."""
+    schema: int = SCHEMA
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type."""
+        return next(name for name, cls in EVENT_TYPES.items() if isinstance(self.data, cls))
+
+    def to_json(self) -> str:
+        """The CloudEvents envelope."""
+        stamp = {"schema": self.schema, "kit": self.kit, "boot_id": self.boot_id, "seq": self.seq}
+        stamp |= {"time_quality": self.time_quality, "replayed": self.replayed}
+        return _dump(
+            {
+                "specversion": "1.0",
+                "id": self.id,
+                "source": f"suasana/{self.kit}",
+                "type": self.type,
+                "time": self.at,
+                "datacontenttype": "application/json",
+                "data": stamp | _plain(self.data),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, payload: bytes | str) -> Event:
+        """Read an envelope.
+
+        Raises:
+            EventError: it is not an event of this contract.
+        """
+        envelope = _parse(payload)
+        data = envelope.get("data")
+        if envelope.get("specversion") != "1.0" or not isinstance(data, dict):
+            raise EventError("not a CloudEvents 1.0 message with JSON data")
+        kind = EVENT_TYPES.get(str(envelope.get("type")))
+        if kind is None:
+            raise EventError(f"unknown event type {str(envelope.get('type'))[:60]!r}")
+        own = {name: data[name] for name in _STAMP if name in data}
+        stamped = {"id": envelope.get("id"), "at": envelope.get("time"), **own}
+        event = _build(cls, {**stamped, "data": _build(kind, data, "data")}, "event")
+        if not event.id or event.seq < 0:
+            raise EventError("event without an id or with a negative seq")
+        parse_time(event.at)
+        return event
+
+
+_STAMP = ("schema", "kit", "boot_id", "seq", "time_quality", "replayed")
+
+Payload = TypeVar("Payload", Info, Health, State)
+
+
+def to_json(payload: Info | Health | State) -> str:
+    """One line of JSON."""
+    return _dump(_plain(payload))
+
+
+def from_json(cls: type[Payload], payload: bytes | str) -> Payload:
+    """Read a payload of a known topic. Unknown keys are ignored: a later version may add some.
+
+    Raises:
+        EventError: too long, not JSON, a field missing, of the wrong type or not finite.
+    """
+    return _build(cls, _parse(payload), cls.__name__.lower())
+
+
+# ── Topics ───────────────────────────────────────────────────────────────────────────────────────────
+
+BASE = "suasana"
+
+
+def topic(kit: str, *levels: str) -> str:
+    """``suasana/<kit>/…``."""
+    return "/".join((BASE, kit, *levels))
+
+
+def split_topic(name: str) -> tuple[str, str]:
+    """The kit and the rest of a topic: ``suasana/k1/source/camera/status`` → ``k1, source/camera/status``.
+
+    Raises:
+        EventError: the topic is not ours.
+    """
+    base, _, rest = name.partition("/")
+    kit, _, leaf = rest.partition("/")
+    if base != BASE or not leaf or not KIT_NAME.fullmatch(kit):
+        raise EventError(f"not a topic of a kit: {name[:80]!r}")
+    return kit, leaf
+
+
+# ── Time and identity ────────────────────────────────────────────────────────────────────────────────
+
+
+def format_time(epoch_s: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(epoch_s, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> float:
+    """RFC 3339 as seconds since 1970.
+
+    Raises:
+        EventError: no such time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        if moment.tzinfo is None:
+            raise EventError(f"time without a zone: {text[:40]!r}")
+        return moment.timestamp()
+    except (ValueError, OverflowError) as error:
+        raise EventError(f"not a time: {text[:40]!r}") from error
+
+
+def name_event(kit: str, boot_id: str, seq: int) -> str:
+    """The unique id of an event: the same event gets the same id however often it is told."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"suasana/{kit}/{boot_id}/{seq}"))
+
+
+# ── JSON in and out ──────────────────────────────────────────────────────────────────────────────────
+
+Built = TypeVar("Built")
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _parse(payload: bytes | str) -> dict[str, Any]:
+    if len(payload) > MAX_BYTES:
+        raise EventError(f"payload of {len(payload)} bytes is longer than {MAX_BYTES}")
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise EventError("payload is not JSON") from error
+    if not isinstance(value, dict):
+        raise EventError("payload is not a JSON object")
+    return value
+
+
+def _build(cls: type[Built], table: Mapping[str, Any], where: str) -> Built:
+    hints = get_type_hints(cls)
+    values = {}
+    for field in fields(cls):  # type: ignore[arg-type]
+        if field.name in table:
+            values[field.name] = _convert(table[field.name], hints[field.name], f"{where}.{field.name}")
+        elif field.default is MISSING:
+            raise EventError(f"{where}.{field.name} is missing")
+    return cls(**values)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """Check *value* against the type of its field; JSON's lists become tuples."""
+    origin, args = get_origin(hint), get_args(hint)
+    if is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, where)  # type: ignore[arg-type]
+    if origin in (Union, UnionType):
+        if value is None and NoneType in args:
+            return None
+        if any(is_dataclass(arg) and isinstance(value, arg) for arg in args):  # type: ignore[arg-type]
+            return value
+        hint = next(arg for arg in args if arg is not NoneType)
+        return _convert(value, hint, where)
+    if origin is Literal and value in args and isinstance(value, str):
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(item, args[0], f"{where}[]") for item in value)
+    if origin is Mapping and isinstance(value, dict):
+        return {str(key): _convert(item, args[1], f"{where}.{str(key)[:40]}") for key, item in value.items()}
+    if hint is float and _is_number(value):
+        return float(value)
+    if hint in (int, bool, str) and type(value) is hint:
+        return value
+    raise EventError(f"{where} cannot be {json.dumps(value)[:60]}")
+
+
+def _is_number(value: Any) -> bool:
+    # An integer too long for a float would overflow: it is as little a reading as infinity.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 1e300
+        and math.isfinite(value)
+    )

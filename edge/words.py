@@ -1,0 +1,12 @@
+"""The labels: plain strings, so that even the modules that must not see an array can share them."""
+
+from __future__ import annotations
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""Expression labels, in FER-2013's order; the order is the same everywhere."""
+
+VOICE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "neutral")
+"""The subset of LABELS that tone of voice is read as, in the same order."""
+
+UNCERTAIN = "uncertain"
+"""Stands beside the labels in every reading: below a calibrated confidence nothing is claimed."""
