@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.types import ModelError
+import numpy as np
+
+from edge.types import FloatArray, ModelError, Scores
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,6 +93,21 @@ class Manifest:
     def id(self) -> str:
         """``name@version``, as it stands in Scores and in the info topic."""
         return f"{self.name}@{self.version}"
+
+    def calibrate(self, logits: FloatArray) -> list[Scores]:
+        """Softmax at the model's temperature.
+
+        Args:
+            logits: N x labels, as a runtime returns them.
+
+        Returns:
+            One Scores per row; a row that is not finite says nothing, so it is spread evenly.
+        """
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        scaled = np.where(np.isfinite(scaled).all(axis=1, keepdims=True), scaled, 0.0)
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        rows = powers / powers.sum(axis=1, keepdims=True)
+        return [Scores(self.labels, tuple(row.tolist()), self.id) for row in rows]
 
 
 def load(folder: Path) -> Manifest:

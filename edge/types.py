@@ -144,10 +144,8 @@ class Observation:
     scores: Scores
     weight: float
     """How much this reading counts, 0..1."""
-    source: int = 0
+    track: int = 0
     """The face's track, so that one face counts once per window; 0 for the room's microphone."""
-    uncertain: bool = False
-    """The best label is below the model's calibrated threshold: nothing is claimed."""
 
 
 __all__ = [

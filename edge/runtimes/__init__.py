@@ -14,7 +14,7 @@ from edge.manifest import Manifest
 from edge.types import FloatArray, ModelError
 
 PREFERENCE = ("tflite", "onnx")
-"""Order in which ``auto`` tries the formats: LiteRT needs half of onnxruntime's memory (docs/architecture.md)."""
+"""Order in which ``auto`` tries the formats: LiteRT needs half of onnxruntime's memory."""
 
 _ADAPTERS = {"tflite": "edge.runtimes.litert", "onnx": "edge.runtimes.onnx", "fake": "edge.runtimes.fake"}
 

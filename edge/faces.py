@@ -1,0 +1,141 @@
+"""Frame -> Faces: where faces are, which of them was here a moment ago, and what each looks like.
+
+A track is a random number that follows one face for as long as it stays in sight. It exists so that a window
+counts a person once. It is made of positions only, never of looks: who leaves and comes back is somebody new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import hypot
+from random import Random
+from typing import Protocol
+
+from edge.preprocess import crop_face
+from edge.types import Box, Face, Frame, ImageArray
+
+INSIDE = 0.7
+"""A box that lies in a surer one with more than this part of its area is the same face again."""
+FARTHEST = 0.8
+"""A face moves at most this many times its own size between two looks."""
+LARGEST_GROWTH = 1.8
+ILLEGIBLE_PX, LEGIBLE_PX = 16, 40
+"""Side of a crop at which an expression cannot be read at all, and from which it reads as well as any."""
+
+
+class Detector(Protocol):
+    """Finds faces in one picture. Not thread-safe: one lane owns it. Adapters live in edge.runtimes."""
+
+    def __call__(self, image: ImageArray) -> list[tuple[Box, float]]:
+        """Box (fractions of the picture) and confidence 0..1 of each face in H x W x 3 BGR, best first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    id: int
+    at: float
+    box: Box
+
+
+class FaceFinder:
+    """Detects, follows and cuts out faces. Holds the last seconds' boxes and nothing else."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        margin: float,
+        random: Random,
+        min_px: int = 10,
+        max_age_s: float = 2.0,
+    ) -> None:
+        """Set up.
+
+        Args:
+            detector: owned from here on.
+            margin: of the crops; the expression model's ``ImageInput.margin``.
+            random: where track numbers come from. A secret one on a kit, a seeded one where the same
+                input has to give the same output.
+            min_px: width under which a box is not believed to be a face.
+            max_age_s: a face out of sight for longer gets a new track.
+        """
+        self._detector = detector
+        self._margin = margin
+        self._random = random
+        self._min_px = min_px
+        self._max_age_s = max_age_s
+        self._tracks: list[_Track] = []
+
+    def __call__(self, frame: Frame) -> tuple[Face, ...]:
+        """All faces in the frame, surest first. Depends on the frame, on its time and on those before it."""
+        height, width = frame.image.shape[:2]
+        found = distinct(
+            [(box, score) for box, score in self._detector(frame.image) if box.width * width >= self._min_px]
+        )
+        ids = self._follow([box for box, _ in found], frame.at, aspect=height / width)
+        return tuple(
+            Face(frame.at, id, box, score, crop_face(frame.image, box, margin=self._margin))
+            for id, (box, score) in zip(ids, found, strict=True)
+        )
+
+    def reset(self) -> None:
+        """Forget all tracks: another camera, or a gap."""
+        self._tracks.clear()
+
+    def _follow(self, boxes: Sequence[Box], at: float, *, aspect: float) -> list[int]:
+        alive = [track for track in self._tracks if 0 <= at - track.at <= self._max_age_s]
+        pairs = sorted(
+            (shift, t, b)
+            for t, track in enumerate(alive)
+            for b, box in enumerate(boxes)
+            if (shift := _shift(track.box, box, aspect)) <= FARTHEST
+        )
+        matches: dict[int, int] = {}
+        taken: set[int] = set()
+        for _, t, b in pairs:
+            if t not in taken and b not in matches:
+                taken.add(t)
+                matches[b] = alive[t].id
+        ids = [matches[b] if b in matches else self._random.getrandbits(48) for b in range(len(boxes))]
+        lost = [track for t, track in enumerate(alive) if t not in taken]
+        self._tracks = lost + [_Track(id, at, box) for id, box in zip(ids, boxes, strict=True)]
+        return ids
+
+
+def distinct(found: Sequence[tuple[Box, float]]) -> list[tuple[Box, float]]:
+    """Drop boxes that lie mostly inside a surer one; surest first."""
+    kept: list[tuple[Box, float]] = []
+    for box, score in sorted(found, key=lambda pair: -pair[1]):
+        if all(_shared(box, other) <= INSIDE * min(_area(box), _area(other)) for other, _ in kept):
+            kept.append((box, score))
+    return kept
+
+
+def legibility(crop: ImageArray) -> float:
+    """How much a reading of this crop's expression should count, 0..1, by the crop's size alone.
+
+    Far faces are found and counted as people, yet say little: docs/detectors.md has the measured curve.
+    """
+    return min(1.0, max(0.0, (crop.shape[0] - ILLEGIBLE_PX) / (LEGIBLE_PX - ILLEGIBLE_PX)))
+
+
+def _shift(before: Box, after: Box, aspect: float) -> float:
+    """Distance of the centres in face sizes; infinite when one is much larger than the other."""
+    larger, smaller = max(before.width, after.width), min(before.width, after.width)
+    if smaller <= 0 or larger > LARGEST_GROWTH * smaller:
+        return float("inf")
+    across = before.x + before.width / 2 - after.x - after.width / 2
+    down = (before.y + before.height / 2 - after.y - after.height / 2) * aspect
+    return hypot(across, down) / larger
+
+
+def _shared(a: Box, b: Box) -> float:
+    across = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    down = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(0.0, across) * max(0.0, down)
+
+
+def _area(box: Box) -> float:
+    return box.width * box.height

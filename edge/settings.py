@@ -1,0 +1,229 @@
+"""Settings of one kit: a TOML file into frozen dataclasses. An unknown key is an error that names the key."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from edge.events import KIT_NAME
+from edge.types import SettingsError
+from edge.words import LABELS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Where pictures come from."""
+
+    uri: str = "opencv:0"
+    """``opencv:0``, ``picamera2:0``, ``replay:FILE``, ``scene:``, ``pattern:`` or ``none``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Microphone:
+    """Where sound comes from."""
+
+    uri: str = "pyaudio:default"
+    """``pyaudio:NAME``, ``replay:FILE``, ``pattern:`` or ``none``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Finding faces."""
+
+    detector: Literal["blazeface", "yunet"] = "blazeface"
+    yunet: str = ""
+    """Path of the official YuNet ONNX file, needed for ``detector = "yunet"``."""
+    yunet_sha256: str = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+    """Of face_detection_yunet_2023mar.onnx, OpenCV Zoo."""
+    max_fps: float = 5.0
+    """Frames looked at per second; the camera may deliver more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """One model in use."""
+
+    model: str = ""
+    """Name of a folder in models/, or a path; empty takes the kit's own."""
+    runtime: Literal["auto", "tflite", "onnx"] = "auto"
+    threads: int = 1
+    """Of the runtime's own pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """From readings to the room's mood; edge.mood.Rules says what each does."""
+
+    window_s: float = 5.0
+    min_people: int = 5
+    smoothing_s: float = 1.0
+    voice_weight: float = 0.25
+    view: tuple[str, ...] = LABELS
+    """``["happy", "sad", "fear"]`` gives the early-childhood study's view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """The broker."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    """``mqtt://[user@]host[:port]``, or ``mqtts://`` for TLS."""
+    password_file: str = ""
+    ca_file: str = ""
+    """Certificate authority for ``mqtts://``; empty takes the system's."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    keepalive_s: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a kit can be told."""
+
+    kit: str = ""
+    """Lower-case letters, digits, hyphens; also the MQTT user name. Empty takes the host's name."""
+    room: str = ""
+    """What the teacher calls the room."""
+    mode: Literal["", "class", "practice"] = ""
+    """``class`` has to be asked for by name."""
+    region: str = ""
+    """``eu`` refuses class mode: emotion inference in education is prohibited there."""
+    state_dir: str = ""
+    """Where switches are remembered; empty takes $STATE_DIRECTORY or ~/.local/state/suasana."""
+    camera: Camera = field(default_factory=Camera)
+    microphone: Microphone = field(default_factory=Microphone)
+    faces: Faces = field(default_factory=Faces)
+    expression: Classifier = field(default_factory=lambda: Classifier(model="face-expression"))
+    tone: Classifier = field(default_factory=lambda: Classifier(model="voice-tone"))
+    mood: Mood = field(default_factory=Mood)
+    mqtt: Mqtt = field(default_factory=Mqtt)
+
+    def __post_init__(self) -> None:
+        _require(
+            not self.kit or KIT_NAME.fullmatch(self.kit), "kit", "lower-case letters, digits and hyphens"
+        )
+        _require(self.region in ("", "eu", "id") or self.region.isalpha(), "region", "a country code")
+        _require(1 <= self.mood.window_s <= 60, "mood.window_s", "1 to 60 seconds")
+        _require(0 <= self.mood.min_people <= 100, "mood.min_people", "0 to 100")
+        _require(0 <= self.mood.smoothing_s <= 10, "mood.smoothing_s", "0 to 10 seconds")
+        _require(0 <= self.mood.voice_weight <= 1, "mood.voice_weight", "0 to 1")
+        _require(
+            bool(self.mood.view) and set(self.mood.view) <= set(LABELS),
+            "mood.view",
+            f"labels of {', '.join(LABELS)}",
+        )
+        _require(0.1 <= self.faces.max_fps <= 60, "faces.max_fps", "0.1 to 60")
+        _require(1 <= self.expression.threads <= 16, "expression.threads", "1 to 16")
+        _require(1 <= self.tone.threads <= 16, "tone.threads", "1 to 16")
+        _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
+
+    @property
+    def kit_name(self) -> str:
+        """The kit's name, made from the host's where none is set."""
+        return self.kit or re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:63] or "kit"
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder that survives a restart."""
+        folder = self.state_dir or os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        return Path(folder) if folder else Path.home() / ".local" / "state" / "suasana"
+
+
+def _require(holds: object, key: str, rule: str) -> None:
+    if not holds:
+        raise SettingsError(f"{key} must be {rule}")
+
+
+def check_class_mode(settings: Settings) -> None:
+    """Refuse to watch a class unless that was asked for, where it may be.
+
+    Raises:
+        SettingsError: says what to set, or why not.
+    """
+    if settings.mode == "practice":
+        raise SettingsError("practice mode does not exist yet; only class mode does")
+    if settings.mode != "class":
+        raise SettingsError(
+            'watching a class has to be asked for by name: --mode class, or mode = "class" in the settings; '
+            "read the README's page on privacy first"
+        )
+    if settings.region.lower() == "eu":
+        raise SettingsError(
+            'region "eu" refuses class mode: inferring emotions in education is prohibited there '
+            "(AI Act Art. 5(1)(f))"
+        )
+    if settings.mood.min_people < 2:
+        raise SettingsError("mood.min_people must be 2 or more in class mode: one person is not a room")
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file.
+
+    Raises:
+        SettingsError: not readable, not TOML, an unknown key, a wrong type or a value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    try:
+        return build(table)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def build(table: Mapping[str, Any]) -> Settings:
+    """Settings from nested tables, as TOML gives them.
+
+    Raises:
+        SettingsError: names the key that is wrong.
+    """
+    settings = _build(Settings, table, "")
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _build(cls: type, table: Mapping[str, Any], prefix: str) -> object:
+    known = {field.name for field in fields(cls)}
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"unknown setting {prefix}{key}")
+    hints = get_type_hints(cls)
+    return cls(**{key: _convert(value, hints[key], prefix + key) for key, value in table.items()})
+
+
+def _convert(value: Any, hint: Any, key: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        if isinstance(value, Mapping):
+            return _build(hint, value, f"{key}.")  # type: ignore[arg-type]
+        raise SettingsError(f"{key} must be a table")
+    if origin is UnionType and NoneType in args:
+        hint = next(arg for arg in args if arg is not NoneType)
+    if origin is Literal:
+        if value not in args:
+            raise SettingsError(f"{key} must be one of {', '.join(repr(arg) for arg in args if arg)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise SettingsError(f"{key} must be a list of texts")
+        return tuple(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is hint:
+        return value
+    names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    raise SettingsError(f"{key} must be {names[hint]}")

@@ -1,0 +1,247 @@
+"""The broker: birth and will, retained values told again on every connect, events until acknowledged.
+
+paho's network thread only puts what happened into a queue; everything else is decided in ``tend``, on the
+main thread, so there is no lock to get wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from edge.events import Event, topic
+from edge.outbox import MemoryOutbox, Outbox
+from edge.sinks import Access, OnCommand
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 20
+"""Events handed to the network before the oldest of them is acknowledged."""
+LONGEST_COMMAND = 4096
+"""Bytes of a command that are read; longer ones are refused unread."""
+GOODBYE_S = 1.5
+
+
+def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Mqtt:
+    """The sink for ``mqtt://[user@]host[:port]`` and ``mqtts://…``."""
+    parts = urlsplit(uri)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if not parts.hostname or port == -1 or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{_shown(parts)}: not a broker's address; give mqtt://[user@]host[:port]")
+    if parts.password:
+        raise ValueError(f"{_shown(parts)}: a password does not belong in an address; set mqtt.password_file")
+    return Mqtt(parts, kit=kit, on_command=on_command, access=access)
+
+
+class Mqtt:
+    """One kit's connection to one broker."""
+
+    def __init__(
+        self,
+        address: SplitResult,
+        *,
+        kit: str,
+        on_command: OnCommand,
+        access: Access,
+        outbox: Outbox | None = None,
+    ) -> None:
+        """Prepare; nothing is sent before the context is entered."""
+        self._address, self._access = address, access
+        self._kit, self._on_command = kit, on_command
+        self._outbox: Outbox = outbox if outbox is not None else MemoryOutbox()
+        self._happened: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._retained: dict[str, str] = {}
+        self._in_flight: dict[int, str] = {}
+        self._five = access.protocol != "3.1.1"
+        self._complained = ""
+        self.connected = False
+        self._client = self._make_client()
+
+    @property
+    def waiting(self) -> int:
+        """Events the broker has not acknowledged."""
+        return len(self._outbox)
+
+    @property
+    def dropped(self) -> int:
+        """Events given up because too many waited."""
+        return self._outbox.dropped
+
+    def __enter__(self) -> Mqtt:
+        self._client.loop_start()
+        return self
+
+    def publish(self, event: Event) -> None:
+        """Put the event into the outbox and send what can be sent."""
+        self._outbox.put(event if self.connected else replace(event, replayed=True))
+        self._send_waiting()
+
+    def retain(self, leaf: str, payload: str) -> None:
+        """Publish retained now, and again on every connect."""
+        self._retained[leaf] = payload
+        if self.connected:
+            self._client.publish(topic(self._kit, leaf), payload, qos=1, retain=True)
+
+    def tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
+        """Publish once, if there is a connection."""
+        if self.connected:
+            self._client.publish(topic(self._kit, leaf), payload, qos=qos)
+
+    def tend(self) -> None:
+        """Work through what the network thread reported, then send what waits."""
+        while True:
+            try:
+                happened = self._happened.get_nowait()
+            except Empty:
+                break
+            happened()
+        self._send_waiting()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        deadline = time.monotonic() + GOODBYE_S
+        self.tend()
+        if self.connected:
+            self._client.publish(topic(self._kit, "availability"), "stopped", qos=1, retain=True)
+            while self._in_flight and time.monotonic() < deadline:
+                self.tend()
+                time.sleep(0.02)
+        if len(self._outbox):
+            logger.warning("mqtt: %d events were never acknowledged", len(self._outbox))
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _send_waiting(self) -> None:
+        if not self.connected:
+            return
+        handed = set(self._in_flight.values())
+        for event in self._outbox.oldest(IN_FLIGHT):
+            if event.id not in handed:
+                sent = self._client.publish(topic(self._kit, "event"), event.to_json(), qos=1)
+                self._in_flight[sent.mid] = event.id
+
+    def _when_acknowledged(self, mid: int, failure: str) -> None:
+        if failure:
+            self._complain(f"the broker refused a message: {failure}")
+        if mid in self._in_flight:
+            self._outbox.done(self._in_flight.pop(mid))
+
+    def _when_connected(self) -> None:
+        self.connected, self._complained = True, ""
+        logger.info("mqtt: connected to %s", _shown(self._address))
+        for pattern in ("set/+", "request/+"):
+            self._client.subscribe(topic(self._kit, pattern), qos=1)
+        self._client.publish(topic(self._kit, "availability"), "online", qos=1, retain=True)
+        for leaf, payload in self._retained.items():
+            self._client.publish(topic(self._kit, leaf), payload, qos=1, retain=True)
+
+    def _when_refused(self, reason: str, *, protocol: bool) -> None:
+        self.connected = False
+        if protocol and self._access.protocol == "auto":
+            self._switch_protocol()
+        else:
+            self._complain(f"{_shown(self._address)} refused the connection: {reason}")
+
+    def _when_disconnected(self, reason: str, *, had_been_connected: bool) -> None:
+        if self.connected:
+            logger.warning("mqtt: connection lost (%s)", reason)
+        self.connected = False
+        if not had_been_connected and self._access.protocol == "auto":
+            self._switch_protocol()  # some brokers hang up on a version that they do not speak
+
+    def _switch_protocol(self) -> None:
+        self._client.loop_stop()
+        self._five = not self._five
+        logger.info("mqtt: trying MQTT %s", "5" if self._five else "3.1.1")
+        self._client = self._make_client()
+        self._client.loop_start()
+
+    def _complain(self, message: str) -> None:
+        if message != self._complained:
+            self._complained = message
+            logger.warning("mqtt: %s", message)
+
+    def _make_client(self) -> Client:
+        import paho.mqtt.client as paho
+
+        version = paho.MQTTProtocolVersion.MQTTv5 if self._five else paho.MQTTProtocolVersion.MQTTv311
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version
+        )
+        if self._address.username:
+            client.username_pw_set(unquote(self._address.username), self._access.password or None)
+        if self._address.scheme == "mqtts":
+            client.tls_set(ca_certs=self._access.ca_file or None)
+        client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=True)
+        spread_reconnects(client)
+        self._listen(client)
+        default_port = 8883 if self._address.scheme == "mqtts" else 1883
+        client.connect_async(
+            str(self._address.hostname), self._address.port or default_port, self._access.keepalive_s
+        )
+        return client
+
+    def _listen(self, client: Client) -> None:
+        """Everything the network thread tells us goes through the queue; an old client is not heard."""
+        met = False
+
+        def happened(what: Callable[[], None]) -> None:
+            self._happened.put(lambda: what() if client is self._client else None)
+
+        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            nonlocal met
+            if reason.is_failure:
+                met = True  # it answered, so hanging up is not about the protocol's version
+                unsupported = "protocol version" in str(reason).lower()
+                happened(lambda: self._when_refused(str(reason), protocol=unsupported))
+            else:
+                met = True
+                happened(self._when_connected)
+
+        def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            nonlocal met
+            spread_reconnects(client)
+            knew, met = met, False
+            happened(lambda: self._when_disconnected(str(reason), had_been_connected=knew))
+
+        def on_connect_fail(_client: Any, _data: Any) -> None:
+            spread_reconnects(client)
+            happened(lambda: self._complain(f"{_shown(self._address)} is not reachable; trying again"))
+
+        def on_publish(_client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
+            failure = str(reason) if reason.is_failure else ""
+            happened(lambda: self._when_acknowledged(mid, failure))
+
+        def on_message(_client: Any, _data: Any, message: Any) -> None:
+            # A retained command would be obeyed again at every connect: commands are never retained.
+            if not message.retain and len(message.payload) <= LONGEST_COMMAND:
+                self._on_command(message.topic.split("/", 2)[2], message.payload)
+
+        client.on_connect, client.on_disconnect = on_connect, on_disconnect
+        client.on_connect_fail, client.on_publish = on_connect_fail, on_publish
+        client.on_message = on_message
+
+
+def spread_reconnects(client: Client) -> None:
+    """Draw new waiting times, so that a school's kits do not all return in the same second."""
+    client.reconnect_delay_set(min_delay=random.uniform(0.5, 2.0), max_delay=random.uniform(15, 45))  # type: ignore[arg-type]
+
+
+def _shown(address: SplitResult) -> str:
+    """The address without anything secret in it."""
+    port = f":{address.netloc.rpartition(':')[2]}" if ":" in address.netloc.rpartition("@")[2] else ""
+    return f"{address.scheme}://{address.hostname or ''}{port}"

@@ -1,0 +1,135 @@
+"""A lane is a thread with a generator inside: it opens, yields once per step of progress, and closes.
+
+An expected failure (EdgeError) closes the lane and opens it again after a random wait; the other lanes go on.
+Any other exception is a bug: it is kept for ``check`` to raise, so that the process ends and systemd starts
+a new one. This is the only place that catches Exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from edge.types import EdgeError
+
+logger = logging.getLogger(__name__)
+
+Lane = Generator[None, None, None]
+Condition = Literal["running", "recovering", "ended"]
+
+LONGEST_WAIT_S = 60.0
+HEALTHY_AFTER_S = 60.0
+"""A lane that ran this long starts its waits from the shortest again."""
+HUNG_AFTER_S = 10.0
+"""No progress for this long withholds the watchdog's ping."""
+
+
+@dataclass(slots=True)
+class _Running:
+    name: str
+    work: Callable[[], Lane]
+    thread: threading.Thread
+    beat: float
+    condition: Condition = "running"
+    crash: BaseException | None = None
+
+
+class Supervisor:
+    """Starts lanes, reopens them, notices when one hangs. A context manager: leaving stops and joins."""
+
+    def __init__(
+        self, stop: threading.Event, *, told: Callable[[str, Condition], None] = lambda *_: None
+    ) -> None:
+        """Run until *stop* is set; *told* hears of each lane's condition, from the lane's thread."""
+        self._stop = stop
+        self._told = told
+        self._lanes: list[_Running] = []
+
+    def start(self, name: str, work: Callable[[], Lane]) -> None:
+        """Run *work* in a thread of its own, again after each expected failure, until it returns."""
+        thread = threading.Thread(target=lambda: self._run(lane), name=name, daemon=True)
+        lane = _Running(name, work, thread, beat=time.monotonic())
+        self._lanes.append(lane)
+        thread.start()
+
+    def check(self) -> None:
+        """Raise the bug that ended a lane, if one did."""
+        for lane in self._lanes:
+            if lane.crash is not None:
+                raise lane.crash
+
+    def progressing(self, now: float) -> bool:
+        """Whether every lane that is not waiting or over has made a step lately."""
+        return all(lane.condition == "ended" or now - lane.beat < HUNG_AFTER_S for lane in self._lanes)
+
+    def ended(self, *names: str) -> bool:
+        """Whether all the named lanes are over for good."""
+        return all(lane.condition == "ended" for lane in self._lanes if lane.name in names)
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        deadline = time.monotonic() + 4.0
+        for lane in self._lanes:
+            lane.thread.join(max(0.1, deadline - time.monotonic()))
+            if lane.thread.is_alive():
+                logger.warning("%s: did not stop in time, left behind", lane.name)
+
+    def _run(self, lane: _Running) -> None:
+        try:
+            for wait_s in waits(random.random):
+                if self._attempt(lane) or self._stop.is_set():
+                    break
+                self._note(lane, "recovering")
+                logger.info("%s: tries again in %.1f s", lane.name, wait_s)
+                lane.beat = time.monotonic() + wait_s  # waiting is not hanging
+                if self._stop.wait(wait_s):
+                    break
+        except Exception as error:  # noqa: BLE001 -- a bug: kept for check() to raise in the main thread
+            lane.crash = error
+        finally:
+            self._note(lane, "ended")
+
+    def _attempt(self, lane: _Running) -> bool:
+        """Run the lane once; True when it came to its end, False when it failed in an expected way."""
+        try:
+            with closing(lane.work()) as steps:
+                for _ in steps:
+                    lane.beat = time.monotonic()
+                    self._note(lane, "running")
+                    if self._stop.is_set():
+                        break
+        except EdgeError as error:
+            logger.warning("%s: %s", lane.name, error)
+            return False
+        return True
+
+    def _note(self, lane: _Running, condition: Condition) -> None:
+        if lane.condition != condition:
+            lane.condition = condition
+            self._told(lane.name, condition)
+
+
+def waits(draw: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> Iterator[float]:
+    """Seconds to wait after each failure: full jitter under a doubling cap, so kits do not return in step.
+
+    The cap starts over once the lane, its wait aside, ran for a healthy minute.
+    """
+    attempt, wait_s, asked = 0, 0.0, clock()
+    while True:
+        if clock() - asked - wait_s > HEALTHY_AFTER_S:
+            attempt = 0
+        asked, wait_s = clock(), draw() * min(2.0**attempt, LONGEST_WAIT_S)
+        yield wait_s
+        attempt = min(attempt + 1, 10)
