@@ -7,8 +7,9 @@ first that is installed, in the order of PREFERENCE.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from edge.manifest import Manifest
 from edge.types import FloatArray, ModelError
@@ -23,7 +24,13 @@ class Runtime(Protocol):
     """One loaded model. Not thread-safe: one lane owns it."""
 
     def __call__(self, batch: FloatArray) -> FloatArray:
-        """Logits, N x labels float32, of N x ... float32 inputs."""
+        """Logits, N x labels float32, of N x height x width x channels float32 inputs; N may be 0.
+
+        The answer is the caller's own: no later call changes it.
+
+        Raises:
+            ModelError: the batch is not what the model eats.
+        """
         ...
 
 
@@ -64,4 +71,17 @@ def _load(manifest: Manifest, format: str, threads: int) -> Runtime:
     return runtime
 
 
-__all__ = ["PREFERENCE", "Path", "Runtime", "load"]
+def check_batch(batch: FloatArray, item_shape: tuple[int, ...]) -> None:
+    """Raise ModelError unless *batch* is N x *item_shape* float32."""
+    if batch.dtype != np.float32 or batch.shape[1:] != item_shape or batch.ndim < 2:
+        wanted = " x ".join(str(size) for size in item_shape)
+        raise ModelError(f"the model eats N x {wanted} float32, not {batch.shape} {batch.dtype}")
+
+
+def check_width(output_shape: tuple[object, ...], labels: int) -> None:
+    """Raise ValueError unless the model's output is N x *labels*."""
+    if len(output_shape) != 2 or output_shape[1] != labels:
+        raise ValueError(f"its output {output_shape} does not fit {labels} labels")
+
+
+__all__ = ["PREFERENCE", "Runtime", "check_batch", "check_width", "load"]

@@ -1,0 +1,38 @@
+"""What training hands to conversion: a network, and what it takes to convert and judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from edge.manifest import ImageInput, LogMelInput
+from edge.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained network that may become a model folder. Nothing in it knows faces from voices.
+
+    Each task offers one by ``training.<task>.candidate(run: Path, data: Path) -> Candidate``.
+    """
+
+    name: str
+    """Of the model folder's model.toml: ``face-expression``."""
+    task: str
+    """``expression`` or ``tone``."""
+    labels: tuple[str, ...]
+    net: nn.Module
+    """In evaluation mode; N x channels x height x width float32 in, N x labels logits out."""
+    input: ImageInput | LogMelInput
+    calibration: FloatArray
+    """A few hundred inputs from the training data, N x height x width x channels, as edge.preprocess makes
+    them: the int8 ranges are taken from these."""
+    inputs: FloatArray
+    """Validation inputs, same layout, that neither trained the network nor judge it at the end."""
+    truth: npt.NDArray[np.int64]
+    """Index into labels of each validation input."""
+    readings_right: float = 0.75
+    """Share of the readings that must be right for one to be claimed; sets uncertain_below."""
