@@ -118,7 +118,8 @@ def legibility(crop: ImageArray) -> float:
 
     Far faces are found and counted as people, yet say little: docs/detectors.md has the measured curve.
     """
-    return min(1.0, max(0.0, (crop.shape[0] - ILLEGIBLE_PX) / (LEGIBLE_PX - ILLEGIBLE_PX)))
+    side = int(crop.shape[0])
+    return min(1.0, max(0.0, (side - ILLEGIBLE_PX) / (LEGIBLE_PX - ILLEGIBLE_PX)))
 
 
 def _shift(before: Box, after: Box, aspect: float) -> float:

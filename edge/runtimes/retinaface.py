@@ -1,0 +1,115 @@
+"""RetinaFace (MobileNet 0.25) on onnxruntime: the face detector that a kit uses by itself.
+
+Deng et al., "RetinaFace: Single-stage Dense Face Localisation in the Wild", 2019. Anchors sit on three grids
+(strides 8, 16, 32); the network answers per anchor with an offset and a face probability. How it compares
+with the other detectors: docs/detectors.md.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.types import Box, FloatArray, ImageArray, ModelError
+
+MEAN_BGR = (104.0, 117.0, 123.0)
+ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
+"""Stride of each grid and the side lengths of the squares on each of its cells, in input pixels."""
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+OVERLAP = 0.4
+"""Of two boxes whose intersection over union is larger, the weaker is dropped."""
+
+
+class RetinaFace:
+    """Not thread-safe: one lane owns it."""
+
+    def __init__(self, weights: Path, *, min_score: float, longest: int, threads: int) -> None:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what is wrong with a file is told in one line, by ModelError
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(weights), options, providers=["CPUExecutionProvider"]
+            )
+            self._input = self._session.get_inputs()[0].name
+            self._outputs = [output.name for output in self._session.get_outputs()[:2]]
+        except (
+            refusals.Fail,
+            refusals.InvalidArgument,
+            refusals.InvalidGraph,
+            refusals.InvalidProtobuf,
+            refusals.NoSuchFile,
+            refusals.NotImplemented,
+            refusals.RuntimeException,
+        ) as error:
+            raise ModelError(f"{weights}: onnxruntime cannot load it ({type(error).__name__})") from error
+        self._min_score = min_score
+        self._longest = longest
+
+    def __call__(self, image: ImageArray) -> list[tuple[Box, float]]:
+        """Find faces.
+
+        Args:
+            image: H x W x 3 BGR; larger than ``longest`` is shrunk first.
+
+        Returns:
+            Box and probability of each face, best first.
+        """
+        height, width = image.shape[:2]
+        scale = min(1.0, self._longest / max(height, width))
+        size = (max(32, round(width * scale)), max(32, round(height * scale)))
+        blob = cv2.dnn.blobFromImage(image, 1.0, size, MEAN_BGR)
+        offsets, probabilities = self._session.run(self._outputs, {self._input: blob})
+        scores = probabilities[0, :, 1]
+        chosen = np.flatnonzero(scores >= self._min_score)
+        if not chosen.size:
+            return []
+        boxes = _decode(offsets[0, chosen], _anchors(*size)[chosen])
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores[chosen].tolist(), self._min_score, OVERLAP)
+        boxes /= np.array([*size, *size], np.float32)
+        return [(Box(*boxes[k].tolist()), float(scores[chosen[k]])) for k in np.asarray(kept).ravel()]
+
+
+def open(path: Path, *, min_score: float = 0.5, longest: int = 1280, threads: int = 1) -> RetinaFace:
+    """Load the detector's ONNX file.
+
+    Args:
+        path: the weights, already checked against their sha256.
+        min_score: probability under which an answer is no face.
+        longest: side in pixels to which a larger picture is shrunk before the search.
+        threads: of onnxruntime's pool.
+
+    Raises:
+        ModelError: onnxruntime is missing, or refuses the file.
+    """
+    try:
+        return RetinaFace(path, min_score=min_score, longest=longest, threads=threads)
+    except ImportError as error:
+        raise ModelError("the face detector needs onnxruntime: pip install onnxruntime") from error
+
+
+@lru_cache(maxsize=4)
+def _anchors(width: int, height: int) -> FloatArray:
+    """N x 3: centre x, centre y and side of each anchor in pixels, in the network's order."""
+    grids = []
+    for stride, sides in ANCHORS:
+        rows, columns = -(-height // stride), -(-width // stride)
+        y, x, side = np.meshgrid(np.arange(rows), np.arange(columns), sides, indexing="ij")
+        grids.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, side], axis=-1).reshape(-1, 3))
+    return np.concatenate(grids).astype(np.float32)
+
+
+def _decode(offsets: FloatArray, anchors: FloatArray) -> FloatArray:
+    """N x 4 left, top, width, height in pixels of N x 4 network offsets."""
+    side = anchors[:, 2:]
+    centre = anchors[:, :2] + offsets[:, :2] * CENTRE_VARIANCE * side
+    extent = side * np.exp(offsets[:, 2:] * SIZE_VARIANCE)
+    return np.concatenate([centre - extent / 2, extent], axis=1)
