@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ def write(model: Manifest) -> None:
     kind = "image" if isinstance(model.input, ImageInput) else "log-mel"
     lines = [
         "# Written by `python -m convert package`; [metrics] by `python -m training … evaluate --write-metrics`.",
-        *_rows({"name": model.name, "version": model.version, "task": model.task, "labels": list(model.labels)}),
+        *_rows(
+            {"name": model.name, "version": model.version, "task": model.task, "labels": list(model.labels)}
+        ),
         f"temperature = {model.temperature:.4f}",
         f"uncertain_below = {model.uncertain_below:.3f}",
         "",
@@ -45,22 +47,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     Raises:
         ModelError: the folder is no intact model.
     """
-    old = manifest.load(folder)
-    write(
-        Manifest(
-            name=old.name,
-            version=old.version,
-            task=old.task,
-            labels=old.labels,
-            temperature=old.temperature,
-            uncertain_below=old.uncertain_below,
-            input=old.input,
-            files=old.files,
-            metrics=metrics,
-            folder=old.folder,
-        )
-    )
-
+    write(replace(manifest.load(folder), metrics=metrics))
 
 
 def _rows(values: Mapping[str, Any]) -> list[str]:
