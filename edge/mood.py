@@ -156,11 +156,10 @@ class RoomMood:
         horizon = now - self.TRACK_EXPIRES_S
         self._tracks = {key: track for key, track in self._tracks.items() if track.at >= horizon}
 
-    def restart(self, at: float) -> None:
-        """Forget everything and begin anew at *at*: capture was off in between."""
-        self._tracks.clear()
-        self._open.clear()
-        self._origin, self._next, self._mood = at, 0, UNCERTAIN
+    @property
+    def grace_s(self) -> float:
+        """How long a window stays open after its end."""
+        return self._rules.grace_s
 
     def _viewed(self, label: str) -> str:
         return label if label in self._rules.view else UNCERTAIN

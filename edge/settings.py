@@ -42,7 +42,8 @@ class Microphone:
 class Faces:
     """Finding faces."""
 
-    detector: Literal["blazeface", "yunet"] = "blazeface"
+    detector: Literal["retinaface", "blazeface", "yunet"] = "retinaface"
+    """docs/detectors.md compares them."""
     yunet: str = ""
     """Path of the official YuNet ONNX file, needed for ``detector = "yunet"``."""
     yunet_sha256: str = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from edge.events import Data, Event, MoodWindow, State, SCHEMA, TimeQuality, format_time, name_event
+from edge.events import Data, Event, MoodWindow, TimeQuality, format_time, name_event
 from edge.mood import Window
 
 TIME_ERROR = 5
@@ -70,22 +70,6 @@ class Stamp:
             ),
             at=window.end,
         )
-
-
-def state_of(event: Event) -> State:
-    """The retained state that goes with a mood event."""
-    data = event.data
-    assert isinstance(data, MoodWindow)
-    return State(
-        schema=SCHEMA,
-        at=event.at,
-        time_quality=event.time_quality,
-        mood=data.mood,
-        shares=data.shares,
-        confidence=data.confidence,
-        people=data.people,
-        suppressed=data.suppressed,
-    )
 
 
 def time_quality() -> TimeQuality:

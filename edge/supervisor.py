@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -133,3 +134,24 @@ def waits(draw: Callable[[], float], clock: Callable[[], float] = time.monotonic
         asked, wait_s = clock(), draw() * min(2.0**attempt, LONGEST_WAIT_S)
         yield wait_s
         attempt = min(attempt + 1, 10)
+
+
+def stop_flag() -> threading.Event:
+    """A flag that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return stop
+
+
+def stop_after(stop: threading.Event, seconds: float | None) -> None:
+    """Set *stop* in so many seconds; None is never."""
+    if seconds is not None:
+        timer = threading.Timer(seconds, stop.set)
+        timer.daemon = True
+        timer.start()

@@ -7,6 +7,7 @@ first that is installed, in the order of PREFERENCE.
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ PREFERENCE = ("tflite", "onnx")
 """Order in which ``auto`` tries the formats: LiteRT needs half of onnxruntime's memory."""
 
 _ADAPTERS = {"tflite": "edge.runtimes.litert", "onnx": "edge.runtimes.onnx", "fake": "edge.runtimes.fake"}
+_DRIVERS = {"tflite": ("ai_edge_litert", "tflite_runtime"), "onnx": ("onnxruntime",)}
 
 
 class Runtime(Protocol):
@@ -45,16 +47,21 @@ def load(manifest: Manifest, format: str = "auto", *, threads: int = 1) -> Runti
     Raises:
         ModelError: the format is not in the folder, its runtime is not installed, or the file does not load.
     """
+    return _load(manifest, resolve(manifest, format), threads)
+
+
+def resolve(manifest: Manifest, format: str = "auto") -> str:
+    """The format that ``load`` takes: *format* itself, or for ``auto`` the first whose runtime is installed.
+
+    Raises:
+        ModelError: none of the model's formats has a runtime here.
+    """
     if format != "auto":
-        return _load(manifest, format, threads)
-    reasons = []
+        return format
     for candidate in PREFERENCE:
-        if candidate in manifest.files:
-            try:
-                return _load(manifest, candidate, threads)
-            except ModelError as error:
-                reasons.append(str(error))
-    raise ModelError("; ".join(reasons) or f"{manifest.folder}: no file in {' or '.join(PREFERENCE)} format")
+        if candidate in manifest.files and any(find_spec(driver) for driver in _DRIVERS[candidate]):
+            return candidate
+    raise ModelError(f"{manifest.folder}: no runtime is installed for {' or '.join(manifest.files)}")
 
 
 def _load(manifest: Manifest, format: str, threads: int) -> Runtime:
@@ -84,4 +91,4 @@ def check_width(output_shape: tuple[object, ...], labels: int) -> None:
         raise ValueError(f"its output {output_shape} does not fit {labels} labels")
 
 
-__all__ = ["PREFERENCE", "Runtime", "check_batch", "check_width", "load"]
+__all__ = ["PREFERENCE", "Runtime", "check_batch", "check_width", "load", "resolve"]

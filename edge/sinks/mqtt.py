@@ -30,6 +30,8 @@ IN_FLIGHT = 20
 LONGEST_COMMAND = 4096
 """Bytes of a command that are read; longer ones are refused unread."""
 GOODBYE_S = 1.5
+HANDSHAKE_S = 3.0
+"""A broker that has not answered the greeting by now may not know this version of MQTT."""
 
 
 def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Mqtt:
@@ -67,6 +69,7 @@ class Mqtt:
         self._in_flight: dict[int, str] = {}
         self._five = access.protocol != "3.1.1"
         self._complained = ""
+        self._greeted: float | None = None
         self.connected = False
         self._client = self._make_client()
 
@@ -108,6 +111,8 @@ class Mqtt:
             except Empty:
                 break
             happened()
+        if self._greeted is not None and time.monotonic() - self._greeted > HANDSHAKE_S:
+            self._when_unanswered()
         self._send_waiting()
 
     def __exit__(
@@ -140,8 +145,18 @@ class Mqtt:
         if mid in self._in_flight:
             self._outbox.done(self._in_flight.pop(mid))
 
+    def _when_greeted(self, at: float) -> None:
+        self._greeted = at
+
+    def _when_unanswered(self) -> None:
+        self._greeted = None
+        if self._access.protocol == "auto":
+            self._switch_protocol()
+        else:
+            self._complain(f"{_shown(self._address)} does not answer as a broker")
+
     def _when_connected(self) -> None:
-        self.connected, self._complained = True, ""
+        self.connected, self._complained, self._greeted = True, "", None
         logger.info("mqtt: connected to %s", _shown(self._address))
         for pattern in ("set/+", "request/+"):
             self._client.subscribe(topic(self._kit, pattern), qos=1)
@@ -150,7 +165,7 @@ class Mqtt:
             self._client.publish(topic(self._kit, leaf), payload, qos=1, retain=True)
 
     def _when_refused(self, reason: str, *, protocol: bool) -> None:
-        self.connected = False
+        self.connected, self._greeted = False, None
         if protocol and self._access.protocol == "auto":
             self._switch_protocol()
         else:
@@ -159,12 +174,12 @@ class Mqtt:
     def _when_disconnected(self, reason: str, *, had_been_connected: bool) -> None:
         if self.connected:
             logger.warning("mqtt: connection lost (%s)", reason)
-        self.connected = False
+        self.connected, self._greeted = False, None
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
 
     def _switch_protocol(self) -> None:
-        self._client.loop_stop()
+        self._client.disconnect()  # its thread sees that and ends by itself; joining it would wait
         self._five = not self._five
         logger.info("mqtt: trying MQTT %s", "5" if self._five else "3.1.1")
         self._client = self._make_client()
@@ -176,12 +191,11 @@ class Mqtt:
             logger.warning("mqtt: %s", message)
 
     def _make_client(self) -> Client:
-        import paho.mqtt.client as paho
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-        version = paho.MQTTProtocolVersion.MQTTv5 if self._five else paho.MQTTProtocolVersion.MQTTv311
-        client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version
-        )
+        version = MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version)
         if self._address.username:
             client.username_pw_set(unquote(self._address.username), self._access.password or None)
         if self._address.scheme == "mqtts":
@@ -201,6 +215,10 @@ class Mqtt:
 
         def happened(what: Callable[[], None]) -> None:
             self._happened.put(lambda: what() if client is self._client else None)
+
+        def on_socket_open(_client: Any, _data: Any, _sock: Any) -> None:
+            at = time.monotonic()
+            happened(lambda: self._when_greeted(at))
 
         def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             nonlocal met
@@ -231,6 +249,7 @@ class Mqtt:
             if not message.retain and len(message.payload) <= LONGEST_COMMAND:
                 self._on_command(message.topic.split("/", 2)[2], message.payload)
 
+        client.on_socket_open = on_socket_open
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_connect_fail, client.on_publish = on_connect_fail, on_publish
         client.on_message = on_message

