@@ -7,12 +7,15 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge import manifest
-from edge.types import EdgeError
-from training.candidate import Candidate
+from edge.types import EdgeError, ModelError
+
+if TYPE_CHECKING:
+    from training.candidate import Candidate
 
 TASKS = {"face": "training.face", "voice": "training.voice"}
 """Each module offers ``candidate(run, data) -> Candidate``."""
@@ -26,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(candidate, options)
     except EdgeError as error:
         print(f"convert: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in {"convert", "edge", "training"}:
+            raise
+        print(f"convert: needs {error.name}; `make train-env` installs it", file=sys.stderr)
         return 2
     return 0
 
@@ -43,7 +51,8 @@ def _package(candidate: Candidate, options: argparse.Namespace) -> None:
     for parity in found:
         print(parity)
     print(
-        f"{options.model}: {model.id}, temperature {model.temperature:.3f}, uncertain below {model.uncertain_below}"
+        f"{options.model}: {model.id}, temperature {model.temperature:.3f}, "
+        f"uncertain below {model.uncertain_below}"
     )
 
 
@@ -73,7 +82,7 @@ def _quantise(candidate: Candidate, options: argparse.Namespace) -> None:
 
     for source in (options.out / "float.tflite", options.out / "float.onnx"):
         if not source.is_file():
-            raise manifest.ModelError(f"{source}: not found; the export command writes it")
+            raise ModelError(f"{source}: not found; the export command writes it")
     quantise.quantise_tflite(
         options.out / "float.tflite", candidate.calibration, options.out / FILES["tflite"]
     )

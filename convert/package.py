@@ -1,4 +1,4 @@
-"""The whole way from a candidate to a model folder; the folder appears only if nothing was lost on the way."""
+"""The whole way from a candidate to a model folder, which is written only if nothing was lost on the way."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def quantise_tflite(source: Path, calibration: FloatArray, path: Path) -> None:
 
 
 def quantise_onnx(source: Path, calibration: FloatArray, path: Path) -> None:
-    """Make a float ONNX file int8, weights and activations signed, as QuantizeLinear pairs; arguments as above."""
+    """Make a float ONNX file int8 (signed, as QuantizeLinear pairs); arguments as for quantise_tflite."""
     with silence(), tempfile.TemporaryDirectory() as folder:
         from onnxruntime import quantization  # noqa: PLC0415
         from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Writing models/<name>/model.toml, which edge.manifest reads. Fields in a fixed order, so that diffs say something."""
+"""Writing models/<name>/model.toml, which edge.manifest reads, in an order that makes diffs readable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write(model: Manifest) -> None:
     """Write *model* to its folder's model.toml, with the sha256 that its files have now."""
     kind = "image" if isinstance(model.input, ImageInput) else "log-mel"
     lines = [
-        "# Written by `python -m convert package`; [metrics] by `python -m training … evaluate --write-metrics`.",
+        "# Written by `python -m convert package`; [metrics] by `python -m training`'s evaluate command.",
         *_rows(
             {"name": model.name, "version": model.version, "task": model.task, "labels": list(model.labels)}
         ),
@@ -32,9 +32,9 @@ def write(model: Manifest) -> None:
         path = file.path.relative_to(model.folder).as_posix()
         lines += ["", f"[files.{runtime}]", *_rows({"path": path, "sha256": digest})]
     lines += _table("metrics", model.metrics)
-    path = model.folder / "model.toml"
-    path.with_suffix(".new").write_text("\n".join(lines) + "\n", "utf-8")
-    path.with_suffix(".new").replace(path)
+    target = model.folder / "model.toml"
+    target.with_suffix(".new").write_text("\n".join(lines) + "\n", "utf-8")
+    target.with_suffix(".new").replace(target)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

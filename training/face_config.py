@@ -1,0 +1,107 @@
+"""The recipe of the expression model: training/face.toml, read and checked."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edge.manifest import ImageInput
+from edge.types import SettingsError
+from training.face_augment import Augment
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT = Path(__file__).with_name("face.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Shape of the network; see FaceNet."""
+
+    widths: list[int]
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """SGD with Nesterov momentum, linear warm-up, half a cosine to zero."""
+
+    rate: float
+    momentum: float
+    weight_decay: float
+    warmup: float
+    ema: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is learned; see face_data.targets."""
+
+    votes: float
+    votes_head: float
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """An earlier run to learn from; none where the name is empty."""
+
+    run: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """training/face.toml, where every key is explained."""
+
+    seed: int
+    epochs: int
+    batch: int
+    net: Net
+    input: ImageInput
+    optimiser: Optimiser
+    target: Target
+    augment: Augment
+    teacher: Teacher
+
+
+_TABLES = {
+    "net": Net,
+    "input": ImageInput,
+    "optimiser": Optimiser,
+    "target": Target,
+    "augment": Augment,
+    "teacher": Teacher,
+}
+
+
+def load(path: Path) -> Config:
+    """Read a recipe; an unknown or missing key is an error that names it.
+
+    Raises:
+        SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
+    """
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: not found") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], origin: str) -> Config:
+    """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
+    values: dict[str, Any] = {key: value for key, value in raw.items() if key not in _TABLES}
+    for name, kind in _TABLES.items():
+        table = raw.get(name, {})
+        if wrong := sorted({field.name for field in fields(kind)} ^ table.keys()):
+            raise SettingsError(f"{origin}: [{name}] has an unknown or lacks a key: {', '.join(wrong)}")
+        values[name] = kind(**table)
+    if wrong := sorted({field.name for field in fields(Config)} ^ values.keys()):
+        raise SettingsError(f"{origin}: unknown or missing: {', '.join(wrong)}")
+    return Config(**values)
