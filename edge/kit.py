@@ -258,7 +258,7 @@ class Kit:
 
 
 def as_camera_uri(text: str) -> str:
-    """What people type as a source URI: ``0`` and ``/dev/video0`` are cameras, an existing file is replayed."""
+    """What people type as a source URI: ``0`` and ``/dev/video0`` are cameras, a file is replayed."""
     if text.isdigit() or text.startswith("/dev/"):
         return f"opencv:{text}"
     return replay_uri(text, loop=True) if Path(text).exists() else text

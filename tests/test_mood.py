@@ -1,0 +1,185 @@
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.mood import RoomMood, Rules, Window
+from edge.types import LABELS, VOICE_LABELS, Observation, Presence, Scores
+
+
+def scores(label: str, prob: float, labels: Sequence[str] = LABELS) -> Scores:
+    rest = (1 - prob) / (len(labels) - 1)
+    return Scores(tuple(labels), tuple(prob if name == label else rest for name in labels), "test@0")
+
+
+def face(at: float, track: int, label: str, prob: float = 0.9, weight: float = 1.0) -> Observation:
+    return Observation("face", at, scores(label, prob), weight, track)
+
+
+def voice(at: float, label: str, prob: float = 0.9, weight: float = 1.0) -> Observation:
+    return Observation("voice", at, scores(label, prob, VOICE_LABELS), weight)
+
+
+def crowd(labels: Iterable[str], *, start: float = 0.0, seconds: float = 5.0) -> list[Observation | Presence]:
+    """Each label is one face that is read five times a second."""
+    items: list[Observation | Presence] = []
+    people = list(labels)
+    for step in range(int(seconds * 5)):
+        at = start + step / 5
+        items.append(Presence(at, len(people)))
+        items += [face(at, track, label) for track, label in enumerate(people)]
+    return items
+
+
+def windows(items: Iterable[Observation | Presence], until: float, **rules: object) -> list[Window]:
+    mood = RoomMood(Rules(**rules), start=0.0)  # type: ignore[arg-type]
+    for item in items:
+        mood.add(item)
+    return list(mood.close(until))
+
+
+def test_six_of_eight_happy_is_a_happy_room() -> None:
+    (window,) = windows(crowd(["happy"] * 6 + ["sad"] * 2), 6.0)
+    assert window.mood == "happy"
+    assert window.shares["happy"] == pytest.approx(0.75)
+    assert window.shares["sad"] == pytest.approx(0.25)
+    assert window.people == 8
+    assert window.confidence == pytest.approx(0.9)
+    assert window.suppressed is None
+
+
+def test_a_group_below_the_minimum_says_nothing_but_why() -> None:
+    (window,) = windows(crowd(["happy"] * 4), 6.0)
+    assert (window.suppressed, window.mood, window.shares, window.people) == ("too_few_people", None, {}, 4)
+
+
+def test_an_empty_room_is_nobody() -> None:
+    (window,) = windows([Presence(at / 5, 0) for at in range(25)], 6.0)
+    assert window.suppressed == "nobody"
+
+
+def test_one_readable_face_in_a_crowd_is_not_the_room() -> None:
+    items: list[Observation | Presence] = [Presence(at / 5, 9) for at in range(25)]
+    items += [face(at / 5, 1, "sad") for at in range(25)]
+    (window,) = windows(items, 6.0)
+    assert window.suppressed == "too_few_people"
+
+
+def test_a_track_that_breaks_does_not_make_a_second_person() -> None:
+    whole = crowd(["happy"] * 4)
+    broken = [
+        Observation("face", item.at, item.scores, 1.0, 100 + int(item.at))
+        if isinstance(item, Observation) and item.track == 0
+        else item
+        for item in whole
+    ]
+    (window,) = windows(broken, 6.0)
+    assert window.suppressed == "too_few_people", "five pieces of one track and three others are four people"
+
+
+def test_a_face_counts_once_however_often_it_is_read() -> None:
+    items = crowd(["happy"] * 3 + ["sad"] * 3)
+    twice = items + [item for item in items if isinstance(item, Observation) and item.track < 6]
+    (once,), (again,) = windows(items, 6.0), windows(sorted(twice, key=lambda i: i.at), 6.0)
+    assert once.shares == again.shares
+
+
+def test_a_weak_reading_is_uncertain() -> None:
+    items = [face(at / 5, track, "fear", 0.3) for at in range(25) for track in range(6)]
+    (window,) = windows([*items, *(Presence(at / 5, 6) for at in range(25))], 6.0)
+    assert window.mood == "uncertain"
+    assert window.shares["uncertain"] == 1
+    assert window.confidence == 0
+
+
+def test_a_blink_does_not_flip_a_face() -> None:
+    items = crowd(["neutral"] * 6)
+    items = [
+        face(i.at, i.track, "surprise", 0.9) if isinstance(i, Observation) and i.at == 2.0 else i for i in items
+    ]
+    (window,) = windows(items, 6.0)
+    assert window.shares["neutral"] == 1
+
+
+def test_the_voice_gets_at_most_its_weight() -> None:
+    faces = crowd(["neutral"] * 6)
+    (window,) = windows([*faces, voice(1, "angry"), voice(3, "angry")], 6.0, voice_weight=0.25)
+    assert window.shares["angry"] == pytest.approx(0.25)
+    assert window.mood == "neutral"
+    assert window.voice_readings == 2
+
+
+def test_a_voice_that_claims_nothing_changes_nothing() -> None:
+    faces = crowd(["neutral"] * 6)
+    (silent,), (unsure,) = windows(faces, 6.0), windows([*faces, voice(1, "angry", 0.3)], 6.0)
+    assert silent.shares == unsure.shares
+
+
+def test_talking_makes_nobody_less_surprised() -> None:
+    (window,) = windows([*crowd(["surprise"] * 6), voice(1, "happy"), voice(2, "happy")], 6.0)
+    assert window.shares["surprise"] == 1
+
+
+def test_voice_alone_speaks_only_where_no_group_is_asked_for() -> None:
+    said: list[Observation | Presence] = [voice(1, "happy")]
+    assert windows(said, 6.0)[0].suppressed == "nobody"
+    (window,) = windows(said, 6.0, min_people=0)
+    assert window.mood == "happy"
+
+
+def test_the_view_of_three_classes_names_no_other() -> None:
+    (window,) = windows(crowd(["happy"] * 3 + ["angry"] * 3), 6.0, view=("fear", "happy", "sad"))
+    assert set(window.shares) == {"fear", "happy", "sad", "uncertain"}
+    assert window.shares["uncertain"] == pytest.approx(0.5)
+
+
+def test_a_window_waits_for_late_readings() -> None:
+    mood = RoomMood(Rules(grace_s=1.0), start=0.0)
+    assert list(mood.close(5.9)) == []
+    for item in crowd(["happy"] * 6):
+        mood.add(item)
+    (window,) = mood.close(6.0)
+    assert window.mood == "happy"
+    mood.add(face(4.9, 1, "sad"))
+    assert [w.start for w in mood.close(11.0)] == [5.0], "what comes after the close is left out"
+
+
+def test_windows_follow_without_a_gap() -> None:
+    spans = [(window.start, window.end) for window in windows(crowd(["sad"] * 5, seconds=15), 16.0)]
+    assert spans == [(0, 5), (5, 10), (10, 15)]
+
+
+def test_a_long_pause_is_not_told_window_by_window() -> None:
+    assert len(windows([], 10_000.0)) <= RoomMood.LONGEST_SILENCE
+
+
+def test_the_room_keeps_its_mood_until_another_leads_clearly() -> None:
+    first = crowd(["happy"] * 5 + ["sad"] * 5)
+    second = crowd(["happy"] * 5 + ["sad"] * 6, start=5.0)
+    third = crowd(["happy"] * 3 + ["sad"] * 8, start=10.0)
+    moods = [w.mood for w in windows([*first[:-5], *second, *third], 16.0, time_constant_s=0)]
+    assert moods[1] == moods[0]
+    assert moods[2] == "sad"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faces=st.lists(
+        st.tuples(st.floats(0, 20), st.integers(0, 8), st.sampled_from(LABELS), st.floats(0.15, 1), st.floats(0, 1)),
+        max_size=60,
+    ),
+    voices=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(VOICE_LABELS), st.floats(0.2, 1), st.floats(0, 1))),
+)
+def test_whatever_comes_shares_sum_to_one_or_are_empty(faces, voices) -> None:
+    items: list[Observation | Presence] = [face(*entry) for entry in faces]
+    items += [voice(*entry) for entry in voices]
+    items += [Presence(entry[0], 6) for entry in faces]
+    for window in windows(items, 30.0, min_people=1):
+        if window.suppressed:
+            assert window.shares == {}
+            assert window.mood is None
+        else:
+            assert sum(window.shares.values()) == pytest.approx(1, abs=1e-9)
+            assert all(share >= 0 for share in window.shares.values())
+            assert 0 <= window.confidence <= 1
