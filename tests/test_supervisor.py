@@ -1,0 +1,123 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from edge.supervisor import HUNG_AFTER_S, Condition, Lane, Supervisor, waits
+from edge.types import SourceError
+
+
+def until(condition: threading.Event) -> None:
+    assert condition.wait(30), "never happened"
+
+
+def test_an_expected_failure_reopens_the_lane_and_leaves_the_others_alone(monkeypatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    stop, third, other = threading.Event(), threading.Event(), threading.Event()
+    attempts: list[int] = []
+    told: list[tuple[str, Condition]] = []
+
+    def camera() -> Lane:
+        attempts.append(1)
+        yield
+        if len(attempts) < 3:
+            raise SourceError("unplugged")
+        third.set()
+        while True:
+            yield
+
+    def microphone() -> Lane:
+        while True:
+            other.set()
+            yield
+
+    with Supervisor(stop, told=lambda name, condition: told.append((name, condition))) as lanes:
+        lanes.start("camera", camera)
+        lanes.start("microphone", microphone)
+        until(third)
+        until(other)
+        lanes.check()
+    assert len(attempts) == 3
+    camera_story = [condition for name, condition in told if name == "camera"]
+    assert camera_story == ["recovering", "running", "recovering", "running", "ended"]
+    assert [condition for name, condition in told if name == "microphone"] == ["ended"]
+
+
+def test_a_bug_is_kept_and_raised() -> None:
+    stop, over = threading.Event(), threading.Event()
+
+    def lane() -> Lane:
+        yield
+        raise ZeroDivisionError
+
+    with Supervisor(stop, told=lambda _name, _condition: over.set()) as lanes:
+        lanes.start("vision", lane)
+        until(over)
+        with pytest.raises(ZeroDivisionError):
+            lanes.check()
+
+
+def test_a_lane_that_comes_to_its_end_is_over() -> None:
+    stop, over = threading.Event(), threading.Event()
+
+    def lane() -> Lane:
+        yield
+
+    with Supervisor(stop, told=lambda _name, _condition: over.set()) as lanes:
+        lanes.start("camera", lane)
+        until(over)
+        assert lanes.ended("camera")
+        assert lanes.progressing(now=1e12), "what is over does not hang"
+
+
+def test_leaving_closes_what_a_lane_holds_open() -> None:
+    stop, opened = threading.Event(), threading.Event()
+    closed: list[str] = []
+
+    def lane() -> Lane:
+        try:
+            while True:
+                opened.set()
+                yield
+        finally:
+            closed.append("camera")
+
+    with Supervisor(stop) as lanes:
+        lanes.start("camera", lane)
+        until(opened)
+    assert closed == ["camera"]
+
+
+def test_a_lane_without_progress_withholds_the_ping(monkeypatch) -> None:
+    stop, entered, leave = threading.Event(), threading.Event(), threading.Event()
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+
+    def lane() -> Lane:
+        entered.set()
+        leave.wait(30)
+        yield
+
+    with Supervisor(stop) as lanes:
+        lanes.start("camera", lane)
+        until(entered)
+        assert lanes.progressing(1000.0 + HUNG_AFTER_S / 2)
+        assert not lanes.progressing(1000.0 + HUNG_AFTER_S)
+        leave.set()
+
+
+def test_waits_double_under_full_jitter_and_start_over_after_a_healthy_minute() -> None:
+    now = [0.0]
+    draws: Iterator[float] = iter([1.0] * 20)
+    drawn = waits(lambda: next(draws), clock=lambda: now[0])
+    seen = []
+    for _ in range(8):
+        seen.append(next(drawn))
+        now[0] += seen[-1] + 1
+    assert seen == [1, 2, 4, 8, 16, 32, 60, 60]
+    now[0] += 61
+    assert next(drawn) == 1
+
+
+def test_waits_are_never_longer_than_drawn() -> None:
+    drawn = waits(lambda: 0.25, clock=lambda: 0.0)
+    assert [next(drawn) for _ in range(3)] == [0.25, 0.5, 1.0]
