@@ -197,11 +197,12 @@ def dashboard_command(arguments: argparse.Namespace) -> int:
 def models_command(arguments: argparse.Namespace) -> int:
     """List what is there; ``verify`` opens everything; ``fetch`` gets the weights of others."""
     from edge import weights  # noqa: PLC0415
-    from edge.kit import installed_models  # noqa: PLC0415
 
     if arguments.verb == "fetch":
         weights.fetch(told=print)
         return 0
+    from edge.kit import installed_models  # noqa: PLC0415
+
     for model in installed_models(open_all=arguments.verb == "verify"):
         print(f"{model.id}  {model.task}  {', '.join(model.files)}  {model.folder}")
     for name, weight in weights.listed().items():
