@@ -14,13 +14,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.types import LABELS, ImageArray, SourceError
+from edge.manifest import ImageInput
+from edge.preprocess import face_tensor
+from edge.types import LABELS, FloatArray, ImageArray, SourceError
 
 SIDE = 48
 PIXELS, TABLE = "fer2013_pixels.png", "fer2013_labels.npz"
 USAGES = {"training": 0, "public": 1, "private": 2}
-VOTES = tuple(
-    ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
+VOTES = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
 )
 EXPRESSIONS = 8
 """The first eight vote columns are expressions; the others say that there is none to see."""
@@ -111,6 +122,11 @@ def clean(splits: dict[str, Faces]) -> tuple[Faces, Cleaning]:
     not_a_face = training.votes_for_nothing > 0.5
     kept = training.take(~(in_public | in_private | not_a_face))
     return kept, Cleaning(int(in_public.sum()), int(in_private.sum()), int(not_a_face.sum()))
+
+
+def batch(faces: Faces, spec: ImageInput) -> FloatArray:
+    """All *faces* as the kit would feed them, N x height x width x 1."""
+    return face_tensor(list(faces.images), spec)
 
 
 def targets(faces: Faces, votes: float) -> npt.NDArray[np.float32]:

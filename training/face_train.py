@@ -21,7 +21,6 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from edge.manifest import ImageInput
-from edge.preprocess import face_tensor
 from edge.types import LABELS, FloatArray, SettingsError
 from training import face_config, face_data
 from training.face_augment import augment
@@ -60,7 +59,7 @@ class Learner(nn.Module):
 
 def tensor(faces: Faces, spec: ImageInput) -> Tensor:
     """All *faces* as the kit would feed them, but N x 1 x H x W as torch wants them."""
-    return torch.from_numpy(face_tensor(list(faces.images), spec).transpose(0, 3, 1, 2).copy())
+    return torch.from_numpy(face_data.batch(faces, spec).transpose(0, 3, 1, 2).copy())
 
 
 def train(config: Config, training: Faces, public: Faces, run: Path, *, quiet: bool = False) -> FaceNet:

@@ -1,0 +1,159 @@
+"""``python -m training face …``: the commands of the expression model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.types import LABELS
+from training import face_config, face_data, metrics
+from training.candidate import Candidate
+
+CALIBRATION_FACES = 512
+"""Training faces from which the int8 ranges are taken."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; EdgeError passes to the caller, who tells it in one line."""
+    options = _parser().parse_args(arguments)
+    options.command(options)
+    return 0
+
+
+def candidate(run: Path, data: Path) -> Candidate:
+    """The network of a run, with what conversion needs to make and judge its int8 files.
+
+    Raises:
+        SettingsError: *run* holds no checkpoint.
+        SourceError: *data* lacks the faces.
+    """
+    from training import face_train  # noqa: PLC0415  torch takes seconds to import
+
+    net, spec = face_train.load_net(run)
+    splits = face_data.load(data)
+    training, _ = face_data.clean(splits)
+    rows = np.random.default_rng(0).choice(
+        len(training), min(CALIBRATION_FACES, len(training)), replace=False
+    )
+    return Candidate(
+        name="face-expression",
+        task="expression",
+        labels=LABELS,
+        net=net,
+        input=spec,
+        calibration=face_data.batch(training.take(rows), spec),
+        inputs=face_data.batch(splits["public"], spec),
+        truth=splits["public"].labels,
+    )
+
+
+def _explore(options: argparse.Namespace) -> None:
+    splits = face_data.load(options.data)
+    print(f"{'':>10}" + "".join(f"{label:>10}" for label in LABELS) + f"{'all':>10}")
+    for name, faces in splits.items():
+        counts = np.bincount(faces.labels, minlength=len(LABELS))
+        print(f"{name:>10}" + "".join(f"{count:>10}" for count in counts) + f"{len(faces):>10}")
+    kept, cleaning = face_data.clean(splits)
+    print(
+        f"training without pictures that PublicTest ({cleaning.in_public}) or PrivateTest "
+        f"({cleaning.in_private}) holds too and without those that show no face ({cleaning.not_a_face}): "
+        f"{len(kept)}"
+    )
+    own = np.eye(len(LABELS), dtype=np.float32)[kept.labels]
+    shares = own.T @ kept.votes / np.maximum(kept.votes.sum(0), 1)
+    print("\nwhat FER-2013 calls the faces that FER+ voters called (columns sum to 1):")
+    print(f"{'':>10}" + "".join(f"{name:>11}" for name in face_data.VOTES[: face_data.EXPRESSIONS]))
+    for label, row in zip(LABELS, shares, strict=True):
+        print(f"{label:>10}" + "".join(f"{share:>11.2f}" for share in row))
+
+
+def _train(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415
+
+    from training import face_train  # noqa: PLC0415
+    from training.nets import count_parameters  # noqa: PLC0415
+
+    torch.set_num_threads(options.threads)
+    config = face_config.load(options.config)
+    splits = face_data.load(options.data)
+    training, cleaning = face_data.clean(splits)
+    print(f"{len(training)} faces; taken out: {cleaning}")
+    net = face_train.train(config, training, splits["public"], options.run)
+    print(f"{options.run}: {count_parameters(net)} parameters; `python -m convert package` makes it a model")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from training import face_evaluate, model_card, model_toml  # noqa: PLC0415
+
+    table, reading = face_evaluate.evaluate(options.model, options.data, options.split, quiet=options.json)
+    if options.json:
+        print(json.dumps(table, indent=2))
+    else:
+        print(face_evaluate.describe(table))
+    if options.report:
+        matrix = metrics.confusion(reading.truth, reading.predicted, len(LABELS))
+        title = f"{options.split}: {100 * table['accuracy']:.1f} % right, shares of each row in %"
+        metrics.draw_confusion(matrix, LABELS, title, options.report / "confusion.png")
+    if options.write_metrics:
+        model_toml.write_metrics(options.model, table)
+        model_card.refresh(options.model, face_evaluate.describe(table))
+
+
+def _margin(options: argparse.Namespace) -> None:
+    from training import face_margin  # noqa: PLC0415
+
+    training, _ = face_data.clean(face_data.load(options.data))
+    rows = np.random.default_rng(0).choice(len(training), min(options.faces, len(training)), replace=False)
+    found = face_margin.measure(training.images[rows], options.detector)
+    low, middle, high = np.percentile(found.margins, [25, 50, 75])
+    right, below = np.median(found.offsets, 0)
+    print(f"found {found.found} of {found.asked} faces")
+    print(f"margin: median {middle:+.3f}, half of them within {low:+.3f} to {high:+.3f}")
+    print(
+        f"the box lies {right:+.3f} right of and {below:+.3f} below the picture's middle (shares of its side)"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training face", description="The expression model.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument(
+            "--data",
+            type=Path,
+            default=Path("../shared/data/face"),
+            help=f"folder with {face_data.PIXELS} and {face_data.TABLE} (default: %(default)s)",
+        )
+        one.set_defaults(command=command)
+        return one
+
+    add("explore", _explore, "say what is in the data, what is taken out of it, and how voters disagree")
+    train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
+    train.add_argument(
+        "--config", type=Path, default=face_config.DEFAULT, help="recipe (default: %(default)s)"
+    )
+    train.add_argument(
+        "--run", type=Path, default=Path("runs/face"), help="run folder (default: %(default)s)"
+    )
+    train.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+    evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
+    evaluate.add_argument(
+        "--model", type=Path, default=Path("models/face-expression"), help="default: %(default)s"
+    )
+    evaluate.add_argument("--split", choices=face_data.USAGES, default="public", help="default: %(default)s")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="also draw the confusion matrix there")
+    evaluate.add_argument(
+        "--write-metrics", action="store_true", help="store the figures in model.toml and MODEL_CARD.md"
+    )
+    margin = add("margin", _margin, "measure how much wider the data frames faces than a YuNet detector does")
+    margin.add_argument("--detector", type=Path, required=True, help="YuNet .onnx file")
+    margin.add_argument("--faces", type=int, default=2000, help="how many to look at (default: %(default)s)")
+    return parser
