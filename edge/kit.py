@@ -32,7 +32,7 @@ from edge.sources import Camera, Microphone, open_camera, open_microphone, repla
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
-from edge.types import AudioBlock, Frame, ModelError, Observation, Presence, SettingsError
+from edge.types import AudioBlock, Frame, ModelError, Observation, Presence, SettingsError, Utterance
 from edge.vad import SpeechSegmenter
 from edge.words import LABELS
 
@@ -77,15 +77,16 @@ class Ears:
 
     def __call__(self, block: AudioBlock) -> list[Observation]:
         """An utterance counts at its end, by how much of one reading's length it fills."""
-        return [
-            Observation(
-                "voice",
-                utterance.at + utterance.duration_s,
-                self._reader(utterance),
-                min(1.0, utterance.duration_s / self._reader.stretch_s),
-            )
-            for utterance in self._segmenter(block)
-        ]
+        return [self._read(utterance) for utterance in self._segmenter(block)]
+
+    def flush(self) -> list[Observation]:
+        """A reading of the utterance that was still going on when the sound ended."""
+        return [self._read(utterance) for utterance in self._segmenter.flush()]
+
+    def _read(self, utterance: Utterance) -> Observation:
+        end = utterance.at + utterance.duration_s
+        weight = min(1.0, utterance.duration_s / self._reader.stretch_s)
+        return Observation("voice", end, self._reader(utterance), weight)
 
     def reset(self) -> None:
         """Another microphone, or a gap."""

@@ -14,15 +14,18 @@ from pathlib import Path
 from random import Random
 
 from edge.events import Event
-from edge.kit import find_model, make_ears, make_eyes, make_rules
+from edge.kit import Ears, Eyes, find_model, make_ears, make_eyes, make_rules
 from edge.mood import RoomMood
 from edge.settings import Settings
-from edge.sources import open_camera, open_microphone, replay_uri
+from edge.sources import Camera, Microphone, open_camera, open_microphone, replay_uri
 from edge.stamp import Stamp
-from edge.types import AudioBlock, Frame, SourceError
+from edge.types import Observation, Presence, SourceError
 
 SOUND = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff"}
 SEED = 20_110_718
+
+Batch = tuple[float, Sequence[Observation | Presence]]
+"""Media time of an item, and what was observed in it."""
 
 
 def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
@@ -46,22 +49,34 @@ def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
     )
     last = 0.0
     with ExitStack() as stack:
-        streams: list[Iterator[Frame | AudioBlock]] = []
+        streams: list[Iterator[Batch]] = []
         for path in sights:
-            eyes = make_eyes(settings, expression, random=Random(SEED))
-            streams.append(iter(stack.enter_context(open_camera(replay_uri(str(path), speed=0)))))
+            camera = stack.enter_context(open_camera(replay_uri(str(path), speed=0)))
+            streams.append(_watch(camera, make_eyes(settings, expression, random=Random(SEED))))
         for path in sounds:
-            ears = make_ears(settings, tone)
-            streams.append(iter(stack.enter_context(open_microphone(replay_uri(str(path), speed=0)))))
-        for item in merge(*streams, key=lambda item: item.at):
-            last = item.at
-            for found in eyes(item) if isinstance(item, Frame) else ears(item):
-                mood.add(found)
-            for window in mood.close(item.at):
+            microphone = stack.enter_context(open_microphone(replay_uri(str(path), speed=0)))
+            streams.append(_listen(microphone, make_ears(settings, tone)))
+        for last, found in merge(*streams, key=lambda batch: batch[0]):
+            for item in found:
+                mood.add(item)
+            for window in mood.close(last):
                 yield stamp.window(window)
     # The last window counts although the recording ends within it.
     for window in mood.close(last + settings.mood.window_s + mood.grace_s):
         yield stamp.window(window)
+
+
+def _watch(camera: Camera, eyes: Eyes) -> Iterator[Batch]:
+    for frame in camera:
+        yield frame.at, eyes(frame)
+
+
+def _listen(microphone: Microphone, ears: Ears) -> Iterator[Batch]:
+    at = 0.0
+    for block in microphone:
+        at = block.at
+        yield at, ears(block)
+    yield at, ears.flush()
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

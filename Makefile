@@ -1,0 +1,65 @@
+# make help lists the targets. Everything is installed into .venv of this checkout.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check
+ARGS ?=
+TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-browser train-env test-train bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: $(VENV)/.kit ## set up and run broker, kit and dashboard on a staged class (ARGS="--seconds 60 …")
+	@$(RUN) -m edge demo $(ARGS)
+
+test: $(VENV)/.dev lint ## set up, lint and test everything that needs no PyTorch
+	$(RUN) -m pytest -q -m "not browser" $(ARGS)
+
+lint: $(VENV)/.dev ## style, types and import rules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy edge dashboard
+	$(VENV)/bin/lint-imports --no-logo
+
+test-browser: $(VENV)/.dev ## the dashboard in Debian's Chromium
+	@systemd/debian-packages.sh chromium chromium-driver
+	$(RUN) -m pytest -q -m browser $(ARGS)
+
+train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for the CPU, 3 GB)
+
+test-train: $(VENV)/.train ## types and tests of training and conversion
+	$(VENV)/bin/mypy training convert
+	$(RUN) -m pytest -q $(TRAINING_TESTS) $(ARGS)
+
+bench: $(VENV)/.dev ## footprint of the running kit; results go to benchmarks/results
+	$(RUN) -m benchmarks.footprint $(ARGS)
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || systemd/debian-packages.sh python3-venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.kit: $(VENV)/bin/python pyproject.toml edge/weights.toml
+	@systemd/debian-packages.sh --wish espeak-ng
+	@echo "Setting up the kit in $(VENV) (about a minute)"
+	@$(PIP) install -e .
+	@$(RUN) -m edge models fetch
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.kit
+	@echo "Adding what tests need"
+	@$(PIP) install -e ".[dev]"
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.dev
+	@echo "Adding PyTorch and the converters"
+	@$(PIP) install torch==2.13.0
+	@$(PIP) install -e ".[dev,train]"
+	@touch $@
