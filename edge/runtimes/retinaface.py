@@ -26,7 +26,7 @@ OVERLAP = 0.4
 class RetinaFace:
     """Not thread-safe: one lane owns it."""
 
-    def __init__(self, weights: Path, *, min_score: float, longest: int, threads: int) -> None:
+    def __init__(self, weights: Path, *, min_score: float, side: int, threads: int) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
@@ -52,20 +52,15 @@ class RetinaFace:
         ) as error:
             raise ModelError(f"{weights}: onnxruntime cannot load it ({type(error).__name__})") from error
         self._min_score = min_score
-        self._longest = longest
+        self._side = side
 
     def __call__(self, image: ImageArray) -> list[tuple[Box, float]]:
-        """Find faces.
-
-        Args:
-            image: H x W x 3 BGR; larger than ``longest`` is shrunk first.
-
-        Returns:
-            Box and probability of each face, best first.
-        """
+        """Box (fractions of the picture) and probability of each face in H x W x 3 BGR, best first."""
         height, width = image.shape[:2]
-        scale = min(1.0, self._longest / max(height, width))
+        scale = self._side / max(height, width)
         size = (max(32, round(width * scale)), max(32, round(height * scale)))
+        if scale < 1:  # blobFromImage samples pixels when it shrinks; small faces need them averaged
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         blob = cv2.dnn.blobFromImage(image, 1.0, size, MEAN_BGR)
         offsets, probabilities = self._session.run(self._outputs, {self._input: blob})
         scores = probabilities[0, :, 1]
@@ -78,20 +73,21 @@ class RetinaFace:
         return [(Box(*boxes[k].tolist()), float(scores[chosen[k]])) for k in np.asarray(kept).ravel()]
 
 
-def open(path: Path, *, min_score: float = 0.5, longest: int = 1280, threads: int = 1) -> RetinaFace:
+def open(path: Path, *, min_score: float = 0.6, side: int = 1280, threads: int = 1) -> RetinaFace:
     """Load the detector's ONNX file.
 
     Args:
         path: the weights, already checked against their sha256.
         min_score: probability under which an answer is no face.
-        longest: side in pixels to which a larger picture is shrunk before the search.
+        side: every picture is enlarged or shrunk until its longer side has so many pixels. The time goes
+            with its square; docs/detectors.md says what it buys.
         threads: of onnxruntime's pool.
 
     Raises:
         ModelError: onnxruntime is missing, or refuses the file.
     """
     try:
-        return RetinaFace(path, min_score=min_score, longest=longest, threads=threads)
+        return RetinaFace(path, min_score=min_score, side=side, threads=threads)
     except ImportError as error:
         raise ModelError("the face detector needs onnxruntime: pip install onnxruntime") from error
 
