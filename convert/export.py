@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def export_tflite(net: nn.Module, item_shape: Sequence[int], path: Path) -> None
     with silence():
         import litert_torch  # noqa: PLC0415  half a minute of imports that only this function needs
 
-        nhwc = litert_torch.to_channel_last_io(net.eval(), args=[0]).eval()
+        # Weights that lie channels-last in memory, as fast CPU training has them, come out scrambled.
+        dense = copy.deepcopy(net).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        nhwc = litert_torch.to_channel_last_io(dense.eval(), args=[0]).eval()
         litert_torch.convert(nhwc, (torch.rand(1, *item_shape),)).export(str(path))
 
 
