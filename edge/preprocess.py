@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from edge.manifest import ImageInput
+from edge.manifest import ImageInput, LogMelInput
 from edge.types import Box, FloatArray, ImageArray
 
 
@@ -62,3 +62,82 @@ def face_tensor(crops: Sequence[ImageArray], spec: ImageInput) -> FloatArray:
     batch *= 1 / (255 * spec.std)
     batch -= spec.mean / spec.std
     return batch
+
+
+class FrontEnd:
+    """Samples -> log-mel pictures for a tone model; holds the window and the filters of one spec.
+
+    What comes out does not depend on how loud the sound was: in acted corpora the loudness gives the emotion
+    away, and on a kit it tells how far the microphone is.
+    """
+
+    def __init__(self, spec: LogMelInput) -> None:
+        """Prepare for *spec*."""
+        self.spec = spec
+        self._window_size = round(spec.window_s * spec.rate_hz)
+        self._hop = round(spec.hop_s * spec.rate_hz)
+        self._window = np.hanning(self._window_size + 1)[:-1].astype(np.float32)
+        self._filters = _mel_filters(spec)
+        self.stretch = self._window_size + (spec.frames - 1) * self._hop
+        """Samples that one picture looks at."""
+
+    def batch(self, samples: FloatArray) -> FloatArray:
+        """Pictures of a whole utterance.
+
+        Args:
+            samples: mono, at spec.rate_hz, of any length.
+
+        Returns:
+            N x frames x mels x 1, N at least 1: the stretches of ``cut``, each as ``scale`` makes it.
+        """
+        return np.stack([self.scale(self.energies(stretch)) for stretch in self.cut(samples)])[..., None]
+
+    def cut(self, samples: FloatArray) -> list[FloatArray]:
+        """Stretches of ``stretch`` samples, evenly spread; a shorter utterance gets silence around it."""
+        missing = self.stretch - len(samples)
+        if missing >= 0:
+            return [np.pad(samples, (missing // 2, missing - missing // 2))]
+        starts = np.linspace(0, -missing, -(-len(samples) // self.stretch)).round().astype(int)
+        return [samples[start : start + self.stretch] for start in starts]
+
+    def energies(self, samples: FloatArray) -> FloatArray:
+        """Mel energies of consecutive windows, frames x mels, linear; frames as long as whole windows fit."""
+        frames = np.lib.stride_tricks.sliding_window_view(samples, self._window_size)[:: self._hop]
+        spectrum = np.fft.rfft(frames * self._window, self.spec.fft)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        return np.asarray(power @ self._filters, np.float32)
+
+    def scale(self, energies: FloatArray) -> FloatArray:
+        """Decibels over the stretch's own level, the mean over its active frames; then (dB - mean) / std.
+
+        Args:
+            energies: ... x frames x mels, linear; one stretch or a batch of them.
+
+        Returns:
+            The same shape, float32. Digital silence gives one even value.
+        """
+        spec = self.spec
+        loudest = energies.max(axis=(-2, -1), keepdims=True)
+        floor = np.maximum(loudest * 10 ** (-spec.floor_db / 10), np.float32(1e-20))
+        decibels = 10 * np.log10(np.maximum(energies, floor))
+        # A frame is active where it rises above the lower half of the range: pauses and padding say
+        # nothing about the level, and how much there is of them depends on how the sound was cut.
+        peaks = decibels.max(axis=-1, keepdims=True)
+        active = peaks >= peaks.max(axis=-2, keepdims=True) - spec.floor_db / 2
+        total = (decibels * active).sum(axis=(-2, -1), keepdims=True)
+        level = total / (active.sum(axis=(-2, -1), keepdims=True) * decibels.shape[-1])
+        return np.asarray((decibels - level - spec.mean) / spec.std, np.float32)
+
+
+def _mel_filters(spec: LogMelInput) -> FloatArray:
+    """Triangles of height 1, evenly spaced on the mel scale (O'Shaughnessy 1987); fft // 2 + 1 x mels."""
+    edges_mel = np.linspace(_to_mel(spec.low_hz), _to_mel(spec.high_hz), spec.mels + 2)
+    edges_hz = 700 * (10 ** (edges_mel / 2595) - 1)
+    bins_hz = np.fft.rfftfreq(spec.fft, 1 / spec.rate_hz)[:, None]
+    left, centre, right = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    triangles = np.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
+    return np.maximum(triangles, 0).astype(np.float32)
+
+
+def _to_mel(hertz: float) -> float:
+    return float(2595 * np.log10(1 + hertz / 700))

@@ -1,0 +1,83 @@
+"""Silero VAD 6 on onnxruntime: how likely it is that 32 ms of sound hold speech.
+
+The file is silero_vad_16k_op15.onnx from the silero-vad package (MIT). It keeps its memory in a state that
+is handed back on every call, and wants the last 64 samples of the previous window in front of each one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.types import RATE_HZ, FloatArray, ModelError
+
+WINDOW = 512
+"""New samples per call."""
+CONTEXT = 64
+
+
+class SpeechGate:
+    """One listener with its memory. Not thread-safe: one lane owns it."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._rate = np.array(RATE_HZ, np.int64)
+        self._state: FloatArray = np.zeros((2, 1, 128), np.float32)
+        self._context: FloatArray = np.zeros(CONTEXT, np.float32)
+
+    def __call__(self, window: FloatArray) -> float:
+        """Probability of speech in the next 512 samples.
+
+        Sound that is not finite counts as no speech, and the memory starts afresh after it.
+        """
+        heard = np.concatenate([self._context, window])
+        feed = {"input": heard[None], "state": self._state, "sr": self._rate}
+        output, self._state = self._session.run(None, feed)
+        self._context = heard[-CONTEXT:]
+        probability = float(output[0, 0])
+        if not np.isfinite(probability):
+            self.reset()
+            return 0.0
+        return probability
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._context = np.zeros(CONTEXT, np.float32)
+
+
+def open(path: Path) -> SpeechGate:
+    """Load the file, already checked against its sha256.
+
+    Raises:
+        ModelError: onnxruntime is not installed, or the file is not Silero's.
+    """
+    try:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as failures
+    except ImportError:
+        raise ModelError("no ONNX runtime: install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    expected = (
+        failures.Fail,
+        failures.InvalidArgument,
+        failures.InvalidGraph,
+        failures.InvalidProtobuf,
+        failures.NoSuchFile,
+        failures.NotImplemented,
+        failures.RuntimeException,
+    )
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        gate = SpeechGate(session)
+        gate(np.zeros(WINDOW, np.float32))
+    except (ValueError, OSError, *expected) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not a usable Silero VAD file ({reason})") from error
+    gate.reset()
+    return gate
