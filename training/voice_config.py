@@ -1,0 +1,114 @@
+"""The recipe of the tone model: training/voice.toml, read and checked."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edge.manifest import LogMelInput
+from edge.types import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT = Path(__file__).with_name("voice.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Shape of the network; see VoiceNet."""
+
+    widths: list[int]
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """AdamW, linear warm-up, half a cosine to zero."""
+
+    rate: float
+    weight_decay: float
+    warmup: float
+    ema: float
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Which share of the examples comes from where."""
+
+    corpora: dict[str, float]
+    outliers: float
+    calm: float
+    test: list[str]
+    validation: list[str]
+    outlier_test: float
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """See voice_augment."""
+
+    speeds: list[float]
+    reverb: float
+    tilt_db: float
+    noise: float
+    quietest_noise_db: float
+    loudest_noise_db: float
+    scene: float
+    narrow: float
+    masks: int
+    mask_mels: int
+    mask_frames: int
+    mixup: float
+    smoothing: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """training/voice.toml, where every key is explained."""
+
+    seed: int
+    epochs: int
+    examples: int
+    batch: int
+    readings_right: float
+    net: Net
+    input: LogMelInput
+    optimiser: Optimiser
+    data: Data
+    augment: Augment
+
+
+_TABLES = {"net": Net, "input": LogMelInput, "optimiser": Optimiser, "data": Data, "augment": Augment}
+
+
+def load(path: Path) -> Config:
+    """Read a recipe; an unknown or missing key is an error that names it.
+
+    Raises:
+        SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
+    """
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: not found") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], origin: str) -> Config:
+    """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
+    values: dict[str, Any] = {key: value for key, value in raw.items() if key not in _TABLES}
+    for name, kind in _TABLES.items():
+        table = raw.get(name, {})
+        if wrong := sorted({field.name for field in fields(kind)} ^ table.keys()):
+            raise SettingsError(f"{origin}: [{name}] has an unknown or lacks a key: {', '.join(wrong)}")
+        values[name] = kind(**table)
+    if wrong := sorted({field.name for field in fields(Config)} ^ values.keys()):
+        raise SettingsError(f"{origin}: unknown or missing: {', '.join(wrong)}")
+    return Config(**values)
