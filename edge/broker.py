@@ -13,6 +13,9 @@ import signal
 import sys
 from typing import Any
 
+from amqtt.broker import Broker
+from amqtt.session import Session
+
 
 def configuration(host: str, port: int) -> dict[str, Any]:
     """Settings of amqtt: one TCP listener, open to whoever may reach *host*."""
@@ -22,11 +25,20 @@ def configuration(host: str, port: int) -> dict[str, Any]:
     }
 
 
+class RoomBroker(Broker):  # type: ignore[misc] # amqtt has no types
+    """amqtt without a fault of 0.12.1: it greets every new client with what others subscribed to."""
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        subscribers = self._subscriptions.get(subscription[0], ())
+        if any(subscriber is session for subscriber, _ in subscribers):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
 async def serve(host: str, port: int) -> None:
     """Run a broker until SIGINT or SIGTERM."""
-    from amqtt.broker import Broker  # noqa: PLC0415 -- half a second that only this process pays
-
-    broker = Broker(configuration(host, port))
+    broker = RoomBroker(configuration(host, port))
     await broker.start()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -96,7 +96,8 @@ def test_a_weak_reading_is_uncertain() -> None:
 def test_a_blink_does_not_flip_a_face() -> None:
     items = crowd(["neutral"] * 6)
     items = [
-        face(i.at, i.track, "surprise", 0.9) if isinstance(i, Observation) and i.at == 2.0 else i for i in items
+        face(i.at, i.track, "surprise", 0.9) if isinstance(i, Observation) and i.at == 2.0 else i
+        for i in items
     ]
     (window,) = windows(items, 6.0)
     assert window.shares["neutral"] == 1
@@ -166,10 +167,14 @@ def test_the_room_keeps_its_mood_until_another_leads_clearly() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     faces=st.lists(
-        st.tuples(st.floats(0, 20), st.integers(0, 8), st.sampled_from(LABELS), st.floats(0.15, 1), st.floats(0, 1)),
+        st.tuples(
+            st.floats(0, 20), st.integers(0, 8), st.sampled_from(LABELS), st.floats(0.15, 1), st.floats(0, 1)
+        ),
         max_size=60,
     ),
-    voices=st.lists(st.tuples(st.floats(0, 20), st.sampled_from(VOICE_LABELS), st.floats(0.2, 1), st.floats(0, 1))),
+    voices=st.lists(
+        st.tuples(st.floats(0, 20), st.sampled_from(VOICE_LABELS), st.floats(0.2, 1), st.floats(0, 1))
+    ),
 )
 def test_whatever_comes_shares_sum_to_one_or_are_empty(faces, voices) -> None:
     items: list[Observation | Presence] = [face(*entry) for entry in faces]

@@ -57,7 +57,7 @@ def test_whole_numbers_are_numbers() -> None:
 def test_a_torn_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "kit.toml"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match="kit.toml"):
+    with pytest.raises(SettingsError, match=r"kit\.toml"):
         load(path)
 
 

@@ -1,0 +1,84 @@
+"""What many tests need: a real broker, an independent client, and where the optional data lies."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+PATIENCE_S = 30.0
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until *holds*; for what another process or thread does, never for a duration."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def broker() -> Iterator[int]:
+    """The port of an embedded broker of the test's own."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "edge.broker", "--port", str(port)], cwd=ROOT)
+    try:
+        eventually(lambda: _answers(port))
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Subscriber:
+    """An independent client that hears everything."""
+
+    client: paho.Client
+    messages: list[tuple[str, str, bool]] = field(default_factory=list)
+    """Topic, payload, retained."""
+
+    def payloads(self, topic: str) -> list[str]:
+        return [payload for name, payload, _ in list(self.messages) if name == topic]
+
+
+@pytest.fixture
+def subscriber(broker: int) -> Iterator[Subscriber]:
+    """Subscribed to ``#`` of the test's broker."""
+    yield from subscribe(broker)
+
+
+def subscribe(port: int) -> Iterator[Subscriber]:
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    heard = Subscriber(client)
+    client.on_message = lambda _c, _d, m: heard.messages.append((m.topic, m.payload.decode(), bool(m.retain)))
+    subscribed: list[int] = []
+    client.on_subscribe = lambda *_: subscribed.append(1)
+    client.connect("127.0.0.1", port)
+    client.subscribe("#", qos=1)
+    client.loop_start()
+    eventually(lambda: subscribed)
+    yield heard
+    client.disconnect()
+    client.loop_stop()

@@ -1,0 +1,184 @@
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from edge.events import Event, MoodWindow, Session, format_time, name_event
+from edge.outbox import MemoryOutbox
+from edge.sinks import Access, Sink, open_sink
+from edge.sinks.console import Console, describe
+from edge.sinks.jsonl import JsonLines
+from tests.conftest import PATIENCE_S, ROOT, Subscriber, eventually, free_port, subscribe
+
+
+def event(seq: int, **changes: object) -> Event:
+    data = {
+        "start": format_time(seq * 5),
+        "window_s": 5.0,
+        "mood": "happy",
+        "shares": {"happy": 0.75, "uncertain": 0.25},
+        "confidence": 0.8,
+        "people": 8,
+        "suppressed": None,
+        "face_readings": 100,
+        "voice_readings": 1,
+    } | changes
+    return Event(
+        name_event("k1", "b", seq), "k1", "b", seq, format_time(seq * 5 + 5), "synced", MoodWindow(**data)
+    )  # type: ignore[arg-type]
+
+
+def tend_until(sink: Sink, holds: Callable[[], object]) -> None:
+    def tended() -> object:
+        sink.tend()
+        return holds()
+
+    eventually(tended)
+
+
+@pytest.mark.parametrize("uri", ["jsonl:-", "console:", "mqtt://127.0.0.1:{port}"])
+def test_every_sink_keeps_the_contract(uri: str) -> None:
+    """Nothing listens at the port: a sink that cannot deliver neither waits nor raises."""
+    with open_sink(uri.format(port=free_port()), kit="k1") as sink:
+        sink.retain("info", "{}")
+        sink.publish(event(0))
+        sink.tell("health", "{}")
+        sink.tend()
+        assert sink.waiting in (0, 1)
+        assert sink.dropped == 0
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://x",
+        "mqtt://",
+        "mqtt://host:port",
+        "mqtt://host:99999",
+        "mqtt://h/path",
+        "mqtt://u:secret@h",
+        "jsonl:/f",
+    ],
+)
+def test_a_wrong_address_is_told_in_one_line_without_secrets(uri: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
+        open_sink(uri, kit="k1")
+    assert "secret" not in str(caught.value)
+
+
+def test_json_lines_are_events() -> None:
+    out = io.StringIO()
+    with JsonLines(out) as sink:
+        sink.publish(event(0))
+        sink.publish(event(1))
+    assert [Event.from_json(line).seq for line in out.getvalue().splitlines()] == [0, 1]
+
+
+def test_the_console_speaks_plainly() -> None:
+    out = io.StringIO()
+    with Console(out) as sink:
+        sink.publish(event(0))
+    assert "mood happy  [happy 75%, uncertain 25%]  8 faces, 1 voice, confidence 0.80" in out.getvalue()
+    quiet = describe(event(1, mood=None, shares={}, suppressed="too_few_people", people=1))
+    assert quiet.endswith("no mood: too few readable faces (1 face)")
+    session = Event("i", "k", "b", 0, format_time(0), "synced", Session("start", "boot"))
+    assert describe(session).endswith("session start (boot)")
+
+
+@pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
+def test_birth_retained_values_events_and_goodbye(broker: int, subscriber: Subscriber, protocol: str) -> None:
+    with open_sink(f"mqtt://127.0.0.1:{broker}", kit="k1", access=Access(protocol=protocol)) as sink:
+        sink.retain("state", '{"a":1}')
+        tend_until(sink, lambda: subscriber.payloads("suasana/k1/state"))
+        sink.publish(event(0))
+        tend_until(sink, lambda: sink.waiting == 0)
+    eventually(lambda: len(subscriber.payloads("suasana/k1/availability")) == 2)
+    assert subscriber.payloads("suasana/k1/availability") == ["online", "stopped"]
+    (told,) = subscriber.payloads("suasana/k1/event")
+    assert Event.from_json(told) == event(0)
+    late = subscribe(broker)
+    newcomer = next(late)
+    eventually(lambda: len(newcomer.messages) == 2)
+    assert ("suasana/k1/state", '{"a":1}', True) in newcomer.messages
+    late.close()
+
+
+def test_events_from_before_the_connection_arrive_in_order_and_marked() -> None:
+    port = free_port()
+    with open_sink(f"mqtt://127.0.0.1:{port}", kit="k1", access=Access(protocol="3.1.1")) as sink:
+        for seq in range(50):
+            sink.publish(event(seq))
+        assert sink.waiting == 50
+        broker = subprocess.Popen([sys.executable, "-m", "edge.broker", "--port", str(port)], cwd=ROOT)
+        try:
+            clients = _patiently(port)
+            subscriber = next(clients)
+            tend_until(sink, lambda: sink.waiting == 0)
+            eventually(lambda: len(subscriber.payloads("suasana/k1/event")) == 50)
+            events = [Event.from_json(payload) for payload in subscriber.payloads("suasana/k1/event")]
+            assert [item.seq for item in events] == list(range(50))
+            assert all(item.replayed for item in events)
+            clients.close()
+        finally:
+            broker.terminate()
+            broker.wait(PATIENCE_S)
+
+
+def _patiently(port: int):
+    """A subscriber for a broker that is only just starting."""
+    while True:
+        try:
+            yield from subscribe(port)
+        except ConnectionRefusedError:
+            continue
+        return
+
+
+def test_the_broker_tells_when_a_kit_vanishes(broker: int, subscriber: Subscriber) -> None:
+    kit = (
+        "import os, time; from edge.sinks import open_sink, Access\n"
+        f"s = open_sink('mqtt://127.0.0.1:{broker}', kit='k1', access=Access(protocol='3.1.1')).__enter__()\n"
+        "while not s.connected: s.tend(); time.sleep(0.02)\n"
+        "s.tend(); time.sleep(0.5); os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", kit], cwd=ROOT, check=False)
+    eventually(lambda: subscriber.payloads("suasana/k1/availability")[-1:] == ["offline"])
+
+
+def test_commands_come_in_unless_retained_or_too_long(broker: int, subscriber: Subscriber) -> None:
+    got: list[tuple[str, bytes]] = []
+    all_there = threading.Event()
+
+    def take(leaf: str, payload: bytes) -> None:
+        got.append((leaf, payload))
+        if leaf == "request/ping":
+            all_there.set()
+
+    subscriber.client.publish("suasana/k1/set/microphone", "off", qos=1, retain=True).wait_for_publish(
+        PATIENCE_S
+    )
+    sink = open_sink(f"mqtt://127.0.0.1:{broker}", kit="k1", on_command=take, access=Access(protocol="3.1.1"))
+    with sink:
+        tend_until(sink, lambda: subscriber.payloads("suasana/k1/availability"))
+        subscriber.client.publish("suasana/k1/set/camera", b"x" * 100_000, qos=1)
+        subscriber.client.publish("suasana/k1/set/camera", "off", qos=1)
+        subscriber.client.publish("suasana/k2/set/camera", "off", qos=1)
+        subscriber.client.publish("suasana/k1/request/ping", json.dumps({"transaction": "1"}), qos=1)
+        tend_until(sink, all_there.is_set)
+    assert [leaf for leaf, _ in got] == ["set/camera", "request/ping"]
+
+
+def test_a_full_outbox_drops_the_oldest_and_counts() -> None:
+    outbox = MemoryOutbox(size=3)
+    for seq in range(5):
+        outbox.put(event(seq))
+    assert [item.seq for item in outbox.oldest(10)] == [2, 3, 4]
+    assert (len(outbox), outbox.dropped) == (3, 2)
+    outbox.done(event(3).id)
+    outbox.done("unknown")
+    assert [item.seq for item in outbox.oldest(1)] == [2]
+    assert len(outbox) == 2
