@@ -212,8 +212,9 @@ def conform(chunks: Iterable[FloatArray], rate_hz: int, *, name: str) -> Iterato
     if not 1000 <= rate_hz <= 768_000:
         raise SourceError(f"{name}: {rate_hz} Hz is no sample rate of sound")
     held = np.empty(0, np.float32)
-    for chunk in chunks if rate_hz == RATE_HZ else _resampled(chunks, rate_hz):
-        held = np.concatenate([held, chunk])
+    sane = (np.nan_to_num(chunk, posinf=1, neginf=-1) for chunk in chunks)
+    for chunk in sane if rate_hz == RATE_HZ else _resampled(sane, rate_hz):
+        held = np.concatenate([held, np.clip(chunk, -1, 1)])
         whole = len(held) - len(held) % BLOCK_SAMPLES
         yield from held[:whole].reshape(-1, BLOCK_SAMPLES).copy()
         held = held[whole:]

@@ -10,6 +10,7 @@ import importlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from types import TracebackType
 from typing import Any
 
@@ -65,13 +66,13 @@ class RibbonCamera:
             try:
                 job = job or self._device.capture_array("main", wait=False)
                 image = self._device.wait(job, timeout=STEP_S)
-            except TimeoutError:
+            except (TimeoutError, futures.TimeoutError):  # two classes before Python 3.11
                 if time.monotonic() > deadline:
                     raise SourceError(
                         f"{self._name}: no picture for {SILENT_S:g} s; check the cable"
                     ) from None
                 continue
-            except (RuntimeError, OSError) as error:
+            except (RuntimeError, OSError, futures.CancelledError) as error:
                 raise SourceError(f"{self._name}: stopped delivering ({error})") from error
             at = time.monotonic()
             yield Frame(self._name, seq, at, np.ascontiguousarray(image[..., :3], np.uint8))
