@@ -57,7 +57,7 @@ def _rows(values: Mapping[str, Any]) -> list[str]:
 
 def _table(name: str, values: Mapping[str, Any]) -> list[str]:
     flat = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
-    lines = ["", f"[{name}]", *_rows(flat)]
+    lines = ["", f"[{name}]", *_rows(flat)] if flat else []
     for key, value in values.items():
         if isinstance(value, Mapping):
             lines += _table(f"{name}.{key}", value)

@@ -1,0 +1,172 @@
+"""One contract, held by every runtime: the shipped files on the real runtimes, and the fake."""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge import manifest, runtimes
+from edge.manifest import Manifest
+from edge.types import FloatArray, ModelError
+from tests.conftest import ROOT
+
+MEMBERS = ("tflite", "onnx", "fake")
+FILES = {"tflite": "model.int8.tflite", "onnx": "model.int8.onnx"}
+
+
+@pytest.fixture(scope="module")
+def model() -> Manifest:
+    return manifest.load(ROOT / "models" / "face-expression")
+
+
+@pytest.fixture(params=MEMBERS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def faces(count: int, seed: int = 0) -> FloatArray:
+    return np.random.default_rng(seed).normal(size=(count, 48, 48, 1)).astype(np.float32)
+
+
+def broken(model: Manifest, name: str, path: Path) -> Manifest:
+    """The same model with another file, past the checksum that would have caught it."""
+    return replace(model, files={name: replace(model.files[name], path=path)}, folder=path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_one_row_of_logits_per_item(model: Manifest, name: str, count: int) -> None:
+    logits = runtimes.load(model, name)(faces(count))
+    assert logits.shape == (count, len(model.labels))
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+
+
+def test_an_item_is_read_alike_alone_and_in_company(model: Manifest, name: str) -> None:
+    run = runtimes.load(model, name)
+    batch = faces(4)
+    alone = np.concatenate([run(batch[i : i + 1]) for i in range(4)])
+    np.testing.assert_allclose(run(batch), alone, atol=1e-5)
+    assert np.ptp(alone, axis=0).max() > 0, "the answer does not depend on the item"
+
+
+def test_an_answer_outlives_the_next_call(model: Manifest, name: str) -> None:
+    run = runtimes.load(model, name)
+    first = run(faces(2, seed=1))
+    kept = first.copy()
+    run(faces(2, seed=2) + 3)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_caller_s_batch_is_not_changed(model: Manifest, name: str) -> None:
+    batch = faces(2)
+    kept = batch.copy()
+    runtimes.load(model, name)(batch)
+    np.testing.assert_array_equal(batch, kept)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [faces(1)[:, :24], faces(1).astype(np.float64), faces(1)[0], faces(1)[..., 0], np.zeros(3, np.float32)],
+    ids=["half the height", "float64", "no batch axis", "no channel axis", "flat"],
+)
+def test_what_the_model_does_not_eat_is_refused(model: Manifest, name: str, wrong: FloatArray) -> None:
+    run = runtimes.load(model, name)
+    run(faces(1))
+    with pytest.raises(ModelError, match="eats"):
+        run(wrong)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_a_model_with_other_labels_is_refused(model: Manifest, name: str) -> None:
+    with pytest.raises(ModelError, match="does not fit 3 labels"):
+        runtimes.load(replace(model, labels=("a", "b", "c")), name)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_a_torn_file_is_one_line(model: Manifest, name: str, share: float, tmp_path: Path) -> None:
+    whole = model.files[name].path.read_bytes()
+    torn = tmp_path / FILES[name]
+    torn.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ModelError, match="not a usable") as caught:
+        runtimes.load(broken(model, name, torn), name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+@pytest.mark.parametrize("content", [b"\x00" * 64, b"not a model at all, just words" * 9])
+def test_another_kind_of_file_is_one_line(model: Manifest, name: str, content: bytes, tmp_path: Path) -> None:
+    other = tmp_path / FILES[name]
+    other.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        runtimes.load(broken(model, name, other), name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(model: Manifest, name: str, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    absent = replace(model, folder=gone) if name == "fake" else broken(model, name, gone)
+    with pytest.raises(ModelError, match="gone"):
+        runtimes.load(absent, name)
+
+
+def test_both_files_say_the_same(model: Manifest) -> None:
+    batch = faces(64)
+    tflite, onnx = (runtimes.load(model, name)(batch) for name in ("tflite", "onnx"))
+    assert (tflite.argmax(1) == onnx.argmax(1)).mean() > 0.95
+    assert np.abs(tflite - onnx).max() < 0.5
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: name if name in modules else None)
+
+
+def test_auto_takes_the_first_format_whose_runtime_is_installed(
+    model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runtimes.resolve(model) == "tflite"
+    assert runtimes.resolve(replace(model, files={"onnx": model.files["onnx"]})) == "onnx"
+    installed(monkeypatch, "tflite_runtime", "onnxruntime")
+    assert runtimes.resolve(model) == "tflite"
+    installed(monkeypatch, "onnxruntime")
+    assert runtimes.resolve(model) == "onnx"
+    installed(monkeypatch)
+    with pytest.raises(ModelError, match="no runtime is installed for tflite or onnx"):
+        runtimes.load(model)
+
+
+def test_a_format_without_its_runtime_names_the_package(
+    model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModelError, match="install ai-edge-litert"):
+        runtimes.load(model, "tflite")
+    with pytest.raises(ModelError, match="install onnxruntime"):
+        runtimes.load(model, "onnx")
+
+
+def test_tflite_runtime_serves_where_litert_is_missing(
+    model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    expected = runtimes.load(model, "tflite")(faces(2))
+    older = types.ModuleType("tflite_runtime.interpreter")
+    older.Interpreter = Interpreter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", older)
+    np.testing.assert_array_equal(runtimes.load(model, "tflite")(faces(2)), expected)
+
+
+def test_unknown_and_absent_formats_are_named(model: Manifest) -> None:
+    with pytest.raises(ModelError, match="'tensorrt' is none of"):
+        runtimes.load(model, "tensorrt")
+    with pytest.raises(ModelError, match="has no onnx file"):
+        runtimes.load(replace(model, files={"tflite": model.files["tflite"]}), "onnx")
