@@ -17,8 +17,9 @@ from edge.types import Box, Face, Frame, ImageArray
 
 INSIDE = 0.7
 """A box that lies in a surer one with more than this part of its area is the same face again."""
-FARTHEST = 0.8
-"""A face moves at most this many times its own size between two looks."""
+NEAR, SPEED, FARTHEST = 0.5, 5.0, 2.0
+"""Between two looks a face moves at most NEAR of its widths and SPEED widths a second (somebody who walks
+past), FARTHEST in all: the next child sits about four widths away."""
 LARGEST_GROWTH = 1.8
 ILLEGIBLE_PX, LEGIBLE_PX = 16, 40
 """Side of a crop at which an expression cannot be read at all, and from which it reads as well as any."""
@@ -90,7 +91,7 @@ class FaceFinder:
             (shift, t, b)
             for t, track in enumerate(alive)
             for b, box in enumerate(boxes)
-            if (shift := _shift(track.box, box, aspect)) <= FARTHEST
+            if (shift := _shift(track.box, box, aspect)) <= min(FARTHEST, NEAR + SPEED * (at - track.at))
         )
         matches: dict[int, int] = {}
         taken: set[int] = set()
@@ -123,7 +124,7 @@ def legibility(crop: ImageArray) -> float:
 
 
 def _shift(before: Box, after: Box, aspect: float) -> float:
-    """Distance of the centres in face sizes; infinite when one is much larger than the other."""
+    """Distance of the centres in face widths; infinite when one is much larger than the other."""
     larger, smaller = max(before.width, after.width), min(before.width, after.width)
     if smaller <= 0 or larger > LARGEST_GROWTH * smaller:
         return float("inf")

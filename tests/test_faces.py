@@ -65,6 +65,17 @@ def test_tracks_are_not_stolen_by_a_far_or_much_larger_face():
     assert first not in [found.track for found in find(frame(0.1))]
 
 
+def test_somebody_who_walks_past_keeps_the_track_and_the_seated_keep_theirs():
+    steps = [[face(0.1 + 0.05 * step, 0.3, size=0.04), face(0.3, 0.38, size=0.04)] for step in range(9)]
+    find = finder(*steps)
+    seen = [find(frame(0.2 * step)) for step in range(9)]
+    assert len({each.track for faces in seen for each in faces}) == 2
+    assert all(
+        len({each.track for faces in seen for each in faces if (each.box.y == 0.3) == walks}) == 1
+        for walks in (True, False)
+    )
+
+
 def test_two_faces_never_share_a_track():
     near = [face(0.30, 0.30), face(0.36, 0.30)]
     find = finder(near, [face(0.33, 0.30), face(0.39, 0.30)], near)

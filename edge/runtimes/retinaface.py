@@ -73,7 +73,7 @@ class RetinaFace:
         return [(Box(*boxes[k].tolist()), float(scores[chosen[k]])) for k in np.asarray(kept).ravel()]
 
 
-def open(path: Path, *, min_score: float = 0.6, side: int = 1280, threads: int = 1) -> RetinaFace:
+def open(path: Path, *, min_score: float = 0.7, side: int = 1280, threads: int = 1) -> RetinaFace:
     """Load the detector's ONNX file.
 
     Args:
