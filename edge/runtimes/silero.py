@@ -32,15 +32,14 @@ class SpeechGate:
 
         Sound that is not finite counts as no speech, and the memory starts afresh after it.
         """
+        if not np.isfinite(window).all():
+            self.reset()
+            return 0.0
         heard = np.concatenate([self._context, window])
         feed = {"input": heard[None], "state": self._state, "sr": self._rate}
         output, self._state = self._session.run(None, feed)
         self._context = heard[-CONTEXT:]
-        probability = float(output[0, 0])
-        if not np.isfinite(probability):
-            self.reset()
-            return 0.0
-        return probability
+        return float(output[0, 0])
 
     def reset(self) -> None:
         """Forget what was heard."""
