@@ -1,0 +1,38 @@
+// The server's stream of news, reopened whenever it breaks. Every stream begins with a full snapshot.
+
+const SILENT_MS = 40_000; // the server beats every 15 s
+const RETRY_MS = 3_000;
+
+export function openStream(on) {
+  let source = null;
+  let heard = Date.now();
+  let retry = 0;
+
+  function open() {
+    clearTimeout(retry);
+    source?.close();
+    source = new EventSource("/api/stream");
+    heard = Date.now();
+    source.onerror = () => {
+      on.connection(false);
+      // The browser tries again by itself unless the server refused; then it is up to us.
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+    };
+    for (const name of ["snapshot", "kit", "window", "broker", "beat"]) {
+      source.addEventListener(name, (event) => {
+        heard = Date.now();
+        on[name]?.(JSON.parse(event.data));
+        on.connection(true);
+      });
+    }
+  }
+
+  setInterval(() => {
+    if (Date.now() - heard > SILENT_MS) {
+      on.connection(false); // a connection can die without anybody being told
+      open();
+    }
+  }, 5_000);
+  addEventListener("online", open);
+  open();
+}

@@ -1,0 +1,88 @@
+// Camera and microphone: what they do, and the switches. A switch shows what the kit confirmed, not what was asked.
+
+import { find, setAttribute, setText } from "./dom.js";
+import { say } from "./words.js";
+
+const ANSWER_MS = 6_000;
+const DEVICES = ["camera", "microphone"];
+
+const asked = new Map(); // name -> {kit, value, timer}
+let trouble = null; // the key of the last complaint
+
+// on, off, recovering, missing or unknown.
+export function deviceState(kit, name) {
+  if (!kit || kit.phase !== "online" || !kit.info) return kit?.phase === "stopped" ? "off" : "unknown";
+  const { capture } = kit.info;
+  if (capture.capture === "off" || capture[name] === "off") return "off";
+  return { online: "on", recovering: "recovering", disabled: "off", offline: "missing" }[kit.sources[name]] ?? "unknown";
+}
+
+export function showSwitches(kit, connected) {
+  for (const [name, wish] of asked) {
+    if (wish.kit === kit?.kit && kit.info?.capture[name] === wish.value) settle(name, null);
+  }
+  const usable = connected && kit?.phase === "online" && Boolean(kit.info);
+  const capture = kit?.info?.capture;
+  for (const name of DEVICES) {
+    const state = connected ? deviceState(kit, name) : "unknown";
+    for (const place of [find(`#light-${name}`), find(`#row-${name}`)]) {
+      place.classList.toggle("on", state === "on");
+      setText(place.querySelector(".status"), say(`device.${state}`));
+      setAttribute(place.querySelector("use"), "href", `/static/icons.svg#${name}${state === "on" ? "" : "-off"}`);
+    }
+    const button = find(`.switch[data-switch=${name}]`);
+    setAttribute(button, "aria-checked", String(capture?.[name] === "on"));
+    button.disabled = !usable || capture.capture === "off";
+    setAttribute(button, "aria-busy", asked.has(name) ? "true" : null);
+  }
+  const paused = capture?.capture === "off";
+  const pause = find("#pause");
+  pause.disabled = !usable;
+  pause.classList.toggle("resume", paused);
+  setAttribute(pause, "aria-busy", asked.has("capture") ? "true" : null);
+  setText(pause.querySelector("span"), say(paused ? "capture.resume" : "capture.pause"));
+  setAttribute(pause.querySelector("use"), "href", `/static/icons.svg#${paused ? "play" : "pause"}`);
+  showAnswer();
+}
+
+export function listenToSwitches(chosenKit, redraw) {
+  for (const button of document.querySelectorAll("[data-switch]")) {
+    button.addEventListener("click", () => ask(chosenKit(), button.dataset.switch, redraw));
+  }
+}
+
+async function ask(kit, name, redraw) {
+  if (!kit?.info || asked.has(name)) return;
+  const value = kit.info.capture[name] === "on" ? "off" : "on";
+  trouble = null;
+  const timer = setTimeout(() => {
+    settle(name, "capture.unanswered");
+    redraw();
+  }, ANSWER_MS);
+  asked.set(name, { kit: kit.kit, value, timer });
+  redraw();
+  try {
+    const answer = await fetch(`/api/kits/${encodeURIComponent(kit.kit)}/switch`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ name, value }),
+    });
+    if (!answer.ok) throw new Error(answer.statusText);
+  } catch {
+    settle(name, "capture.failed");
+    redraw();
+  }
+}
+
+function settle(name, complaint) {
+  clearTimeout(asked.get(name)?.timer);
+  asked.delete(name);
+  trouble = complaint;
+}
+
+function showAnswer() {
+  const answer = find("#answer");
+  const key = asked.size ? "capture.pending" : trouble;
+  setText(answer, key ? say(key) : "");
+  answer.classList.toggle("warn", !asked.size && Boolean(trouble));
+}

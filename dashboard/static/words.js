@@ -1,0 +1,60 @@
+// The page's words in two languages, and numbers and times the way each writes them.
+
+import { memory } from "./dom.js";
+
+const LANGUAGES = ["id", "en"];
+const texts = {};
+let language = "id";
+
+export async function loadWords() {
+  const answers = await Promise.all(LANGUAGES.map((name) => fetch(`/static/texts/${name}.json`)));
+  for (const [index, name] of LANGUAGES.entries()) texts[name] = await answers[index].json();
+  const wanted = [memory.get("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  // Old browsers call Indonesian "in".
+  choose(wanted.map((name) => (name === "in" ? "id" : name)).find((name) => LANGUAGES.includes(name)) ?? "id");
+}
+
+export function chooseLanguage(name) {
+  memory.set("language", name);
+  choose(name);
+}
+
+export const currentLanguage = () => language;
+
+// The text of *key* with {n} and the like filled in; "key.one" is used where the language has a singular.
+export function say(key, values = {}) {
+  const singular = values.n === 1 ? texts[language][`${key}.one`] : undefined;
+  const text = singular ?? texts[language][key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name] ?? "";
+    return typeof value === "number" ? number(value) : value;
+  });
+}
+
+export const mood = (label) => say(`mood.${label}`);
+
+export const number = (value, digits = 0) =>
+  new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+
+// Readings of a few faces do not carry single per cents.
+export function percent(share, step = 5) {
+  const rounded = Math.round((share * 100) / step) * step;
+  return new Intl.NumberFormat(language, { style: "percent" }).format(rounded / 100);
+}
+
+export const clock = (seconds) =>
+  new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { hour: "2-digit", minute: "2-digit" }).format(
+    seconds * 1000,
+  );
+
+function choose(name) {
+  language = name;
+  document.documentElement.lang = name;
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", say(element.dataset.label));
+  }
+  for (const button of document.querySelectorAll("[data-language]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.language === name));
+  }
+}
