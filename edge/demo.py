@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edge import daemon
+from edge import daemon, weights
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
 from edge.settings import Camera, Microphone, Mood, Mqtt, Settings
 from edge.sinks import open_sink
@@ -33,7 +33,7 @@ READY_S = 30.0
 """A broker or dashboard that does not answer by now does not come."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a child gets when its parent dies, however it dies."""
-STAGED_CLASS = "scene:"
+STAGED_CLASS = f"scene:{weights.FOLDER}"
 SENTENCES = (
     ("Selamat pagi, anak-anak. Hari ini kita belajar menggambar.", "170", "50"),
     ("Bagus sekali! Gambar kalian indah sekali!", "190", "75"),

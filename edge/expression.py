@@ -21,10 +21,10 @@ class ExpressionReader:
         """
         if not isinstance(manifest.input, ImageInput):
             raise ModelError(f"{manifest.id}: reads {manifest.task}, not expressions")
-        self._manifest, self._spec, self._runtime = manifest, manifest.input, runtime
+        self.model, self._spec, self._runtime = manifest, manifest.input, runtime
 
     def __call__(self, faces: Sequence[Face]) -> list[Scores]:
         """One Scores per face, in order."""
         if not faces:
             return []
-        return self._manifest.calibrate(self._runtime(face_tensor([face.crop for face in faces], self._spec)))
+        return self.model.calibrate(self._runtime(face_tensor([face.crop for face in faces], self._spec)))

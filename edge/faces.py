@@ -21,8 +21,9 @@ NEAR, SPEED, FARTHEST = 0.5, 5.0, 2.0
 """Between two looks a face moves at most NEAR of its widths and SPEED widths a second (somebody who walks
 past), FARTHEST in all: the next child sits about four widths away."""
 LARGEST_GROWTH = 1.8
-ILLEGIBLE_PX, LEGIBLE_PX = 16, 40
-"""Side of a crop at which an expression cannot be read at all, and from which it reads as well as any."""
+ILLEGIBLE_PX, LEGIBLE_PX = 10, 32
+"""Side of a crop at which an expression cannot be read, and from which it reads nearly as well as any:
+`python -m benchmarks.legibility`. A face's crop is about 1.3 times as wide as the face."""
 
 
 class Detector(Protocol):

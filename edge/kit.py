@@ -17,6 +17,8 @@ from random import Random, SystemRandom
 from threading import Event as Flag
 from typing import Any, Literal
 
+import cv2
+
 from edge import __version__, manifest, weights
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
@@ -32,7 +34,16 @@ from edge.sources import Camera, Microphone, open_camera, open_microphone, repla
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
-from edge.types import AudioBlock, Frame, ModelError, Observation, Presence, SettingsError, Utterance
+from edge.types import (
+    AudioBlock,
+    Frame,
+    Modality,
+    ModelError,
+    Observation,
+    Presence,
+    SettingsError,
+    Utterance,
+)
 from edge.vad import SpeechSegmenter
 from edge.words import LABELS
 
@@ -46,6 +57,7 @@ class Eyes:
     def __init__(self, finder: FaceFinder, reader: ExpressionReader, *, max_fps: float) -> None:
         """Look at no more than *max_fps* frames per second, by the frames' own times."""
         self._finder, self._reader = finder, reader
+        self.model = reader.model
         self._period_s = 1 / max_fps
         self._due = float("-inf")
 
@@ -74,6 +86,7 @@ class Ears:
     def __init__(self, segmenter: SpeechSegmenter, reader: ToneReader) -> None:
         """Listen with *segmenter*, read with *reader*."""
         self._segmenter, self._reader = segmenter, reader
+        self.model = reader.model
 
     def __call__(self, block: AudioBlock) -> list[Observation]:
         """An utterance counts at its end, by how much of one reading's length it fills."""
@@ -124,14 +137,8 @@ class Kit:
         self.has = {"camera": settings.camera.uri != "none", "microphone": settings.microphone.uri != "none"}
         if not any(self.has.values()):
             raise SettingsError("camera.uri and microphone.uri are both none: there is nothing to do")
-        self.expression = find_model(settings.expression)
-        self.tone = find_model(settings.tone)
-        self.eyes = (
-            make_eyes(settings, self.expression, random=random or SystemRandom())
-            if self.has["camera"]
-            else None
-        )
-        self.ears = make_ears(settings, self.tone) if self.has["microphone"] else None
+        self.eyes = make_eyes(settings, random=random or SystemRandom()) if self.has["camera"] else None
+        self.ears = make_ears(settings) if self.has["microphone"] else None
         self.switches = Switches(settings.state_folder / "switches.json")
         self.frames: Mailbox[Frame] = Mailbox(1)
         self.blocks: Mailbox[AudioBlock] = Mailbox(64)
@@ -142,7 +149,7 @@ class Kit:
 
     def start_mood(self, at: float) -> RoomMood:
         """The mood stage, its first window beginning at *at*."""
-        return RoomMood(make_rules(self.settings, self.expression, self.tone), start=at)
+        return RoomMood(make_rules(self.settings, self.eyes, self.ears), start=at)
 
     def open_mqtt(self) -> Sink:
         """The broker of the settings, not connected yet.
@@ -196,9 +203,9 @@ class Kit:
 
     def _models(self) -> Iterator[Model]:
         if self.eyes is not None:
-            yield describe_model(self.expression, self.settings.expression)
+            yield describe_model(self.eyes.model, self.settings.expression)
         if self.ears is not None:
-            yield describe_model(self.tone, self.settings.tone)
+            yield describe_model(self.ears.model, self.settings.tone)
 
     def _open_camera(self) -> Camera:
         return open_camera(self.settings.camera.uri)
@@ -272,14 +279,16 @@ def as_microphone_uri(text: str) -> str:
     return text if ":" in text or text == "none" else f"pyaudio:{text}"
 
 
-def make_eyes(settings: Settings, model: Manifest, *, random: Random) -> Eyes:
+def make_eyes(settings: Settings, *, random: Random) -> Eyes:
     """Detector, tracks and expression model.
 
     Raises:
         EdgeError: a weights file is missing or altered, or a model does not fit.
     """
+    model = find_model(settings.expression)
     if not isinstance(model.input, ImageInput):
         raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
+    cv2.setNumThreads(1)  # four small cores are shared by four lanes; OpenCV's pool would spin on all of them
     finder = FaceFinder(make_detector(settings), margin=model.input.margin, random=random)
     runtime = load_runtime(model, settings.expression.runtime, threads=settings.expression.threads)
     return Eyes(finder, ExpressionReader(model, runtime), max_fps=settings.faces.max_fps)
@@ -308,7 +317,7 @@ def make_detector(settings: Settings) -> Detector:
     return retinaface.open(weights.find("retinaface"))
 
 
-def make_ears(settings: Settings, model: Manifest) -> Ears:
+def make_ears(settings: Settings) -> Ears:
     """Speech gate and tone model.
 
     Raises:
@@ -316,18 +325,24 @@ def make_ears(settings: Settings, model: Manifest) -> Ears:
     """
     from edge.runtimes import silero
 
+    model = find_model(settings.tone)
     runtime = load_runtime(model, settings.tone.runtime, threads=settings.tone.threads)
     return Ears(SpeechSegmenter(silero.open(weights.find("silero-vad"))), ToneReader(model, runtime))
 
 
-def make_rules(settings: Settings, expression: Manifest, tone: Manifest) -> Rules:
+def make_rules(settings: Settings, eyes: Eyes | None, ears: Ears | None) -> Rules:
     """The settings and the models' own thresholds, as mood wants them."""
     mood = settings.mood
+    certain: dict[Modality, float] = {}
+    if eyes is not None:
+        certain["face"] = eyes.model.uncertain_below
+    if ears is not None:
+        certain["voice"] = ears.model.uncertain_below
     return Rules(
         window_s=mood.window_s,
         min_people=mood.min_people,
         time_constant_s=mood.smoothing_s,
-        certain={"face": expression.uncertain_below, "voice": tone.uncertain_below},
+        certain=certain,
         voice_weight=mood.voice_weight,
         view=tuple(label for label in LABELS if label in mood.view),
     )

@@ -148,18 +148,21 @@ class RoomMood:
         last = math.floor((now - self._rules.grace_s - self._origin) / self._rules.window_s)
         if last - self._next > self.LONGEST_SILENCE:
             self._next = last - self.LONGEST_SILENCE
+        yield from self._close_up_to(last)
+        horizon = now - self.TRACK_EXPIRES_S
+        self._tracks = {key: track for key, track in self._tracks.items() if track.at >= horizon}
+
+    def finish(self, end: float) -> Iterator[Window]:
+        """Yield the rest of a recording that ends at *end*; a part of a window only if it holds anything."""
+        whole = math.floor((end - self._origin) / self._rules.window_s)
+        yield from self._close_up_to(max([whole, *(index + 1 for index in self._open)]))
+
+    def _close_up_to(self, last: int) -> Iterator[Window]:
         while self._next < last:
             index, self._next = self._next, self._next + 1
             yield self._sum_up(index, self._open.pop(index) if index in self._open else _Open())
         for index in [index for index in self._open if index < self._next]:
             del self._open[index]
-        horizon = now - self.TRACK_EXPIRES_S
-        self._tracks = {key: track for key, track in self._tracks.items() if track.at >= horizon}
-
-    @property
-    def grace_s(self) -> float:
-        """How long a window stays open after its end."""
-        return self._rules.grace_s
 
     def _viewed(self, label: str) -> str:
         return label if label in self._rules.view else UNCERTAIN

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from edge.events import Event
-from edge.kit import Ears, Eyes, find_model, make_ears, make_eyes, make_rules
+from edge.kit import Ears, Eyes, make_ears, make_eyes, make_rules
 from edge.mood import RoomMood
 from edge.settings import Settings
 from edge.sources import Camera, Microphone, open_camera, open_microphone, replay_uri
@@ -42,27 +42,27 @@ def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
     sights = [path for path in paths if path.suffix.lower() not in SOUND]
     if len(sounds) > 1 or len(sights) > 1:
         raise SourceError("one room has one camera and one microphone: give at most one file of each kind")
-    expression, tone = find_model(settings.expression), find_model(settings.tone)
-    mood = RoomMood(make_rules(settings, expression, tone), start=0.0)
+    eyes = make_eyes(settings, random=Random(SEED)) if sights else None
+    ears = make_ears(settings) if sounds else None
+    mood = RoomMood(make_rules(settings, eyes, ears), start=0.0)
     stamp = Stamp(
         "replay", boot_id=fingerprint(paths), wall=_zero, monotonic=_zero, quality=lambda: "unsynced"
     )
     last = 0.0
     with ExitStack() as stack:
         streams: list[Iterator[Batch]] = []
-        for path in sights:
-            camera = stack.enter_context(open_camera(replay_uri(str(path), speed=0)))
-            streams.append(_watch(camera, make_eyes(settings, expression, random=Random(SEED))))
-        for path in sounds:
-            microphone = stack.enter_context(open_microphone(replay_uri(str(path), speed=0)))
-            streams.append(_listen(microphone, make_ears(settings, tone)))
+        if eyes is not None:
+            camera = stack.enter_context(open_camera(replay_uri(str(sights[0]), speed=0)))
+            streams.append(_watch(camera, eyes))
+        if ears is not None:
+            microphone = stack.enter_context(open_microphone(replay_uri(str(sounds[0]), speed=0)))
+            streams.append(_listen(microphone, ears))
         for last, found in merge(*streams, key=lambda batch: batch[0]):
             for item in found:
                 mood.add(item)
             for window in mood.close(last):
                 yield stamp.window(window)
-    # The last window counts although the recording ends within it.
-    for window in mood.close(last + settings.mood.window_s + mood.grace_s):
+    for window in mood.finish(last):
         yield stamp.window(window)
 
 

@@ -19,14 +19,14 @@ class ToneReader:
         """
         if not isinstance(manifest.input, LogMelInput):
             raise ModelError(f"{manifest.id}: reads {manifest.task}, not tone of voice")
-        self._manifest, self._runtime = manifest, runtime
+        self.model, self._runtime = manifest, runtime
         self._front_end = FrontEnd(manifest.input)
         self.stretch_s = manifest.input.duration_s
         """Seconds that one reading looks at."""
 
     def __call__(self, utterance: Utterance) -> Scores:
         """The mean over the utterance's stretches, of the probabilities."""
-        stretches = self._manifest.calibrate(self._runtime(self._front_end.batch(utterance.samples)))
-        labels = self._manifest.labels
+        stretches = self.model.calibrate(self._runtime(self._front_end.batch(utterance.samples)))
+        labels = self.model.labels
         probs = tuple(sum(s.probs[i] for s in stretches) / len(stretches) for i in range(len(labels)))
-        return Scores(labels, probs, self._manifest.id)
+        return Scores(labels, probs, self.model.id)

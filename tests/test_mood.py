@@ -155,6 +155,15 @@ def test_a_long_pause_is_not_told_window_by_window() -> None:
     assert len(windows([], 10_000.0)) <= RoomMood.LONGEST_SILENCE
 
 
+def test_a_recording_ends_with_what_it_holds_and_nothing_more() -> None:
+    mood = RoomMood(Rules(), start=0.0)
+    for item in crowd(["happy"] * 6, seconds=7):
+        mood.add(item)
+    assert [(window.start, window.mood) for window in mood.finish(7.0)] == [(0, "happy"), (5, "happy")]
+    empty = RoomMood(Rules(), start=0.0)
+    assert [window.start for window in empty.finish(12.0)] == [0, 5]
+
+
 def test_the_room_keeps_its_mood_until_another_leads_clearly() -> None:
     first = crowd(["happy"] * 5 + ["sad"] * 5)
     second = crowd(["happy"] * 5 + ["sad"] * 6, start=5.0)

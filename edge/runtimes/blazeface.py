@@ -6,14 +6,12 @@ published files differ in input size and anchors only, so the file's own shapes 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
+from edge.runtimes.litert import open_interpreter
 from edge.types import Box, FloatArray, ImageArray, ModelError
 
 GRIDS = {
@@ -30,8 +28,7 @@ class BlazeFace:
 
     def __init__(self, weights: Path, *, min_score: float, threads: int) -> None:
         try:
-            self._net = _interpreter()(model_path=str(weights), num_threads=threads)
-            self._net.allocate_tensors()
+            self._net = open_interpreter(weights, threads=threads)
         except (ValueError, RuntimeError, OSError) as error:
             raise ModelError(f"{weights}: LiteRT cannot load it ({type(error).__name__})") from error
         self._input = self._net.get_input_details()[0]
@@ -74,13 +71,6 @@ def open(path: Path, *, min_score: float = 0.5, threads: int = 1) -> BlazeFace:
         ModelError: no TFLite runtime is installed, or the file is no BlazeFace.
     """
     return BlazeFace(path, min_score=min_score, threads=threads)
-
-
-def _interpreter() -> Any:
-    for package in ("ai_edge_litert", "tflite_runtime"):
-        if importlib.util.find_spec(package):
-            return importlib.import_module(f"{package}.interpreter").Interpreter
-    raise ModelError("the face detector needs LiteRT: pip install ai-edge-litert")
 
 
 def _anchors(side: int, grids: tuple[tuple[int, int], ...]) -> FloatArray:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +22,19 @@ def open(path: Path, *, labels: int, threads: int) -> Runtime:
         ModelError: no TFLite runtime is installed, or the file is torn or not such a model.
     """
     try:
-        return _Litert(_interpreter(path, threads), labels)
+        return _Litert(open_interpreter(path, threads=threads), labels)
     except (ValueError, RuntimeError, OSError, KeyError, IndexError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a usable TFLite model ({reason})") from error
 
 
-def _interpreter(path: Path, threads: int) -> Any:
+def open_interpreter(path: Path, *, threads: int) -> Any:
+    """LiteRT's own interpreter, or tflite-runtime's, tensors allocated.
+
+    Raises:
+        ModelError: neither is installed.
+        ValueError, RuntimeError, OSError: the file is not one that it can run.
+    """
     if path.read_bytes()[4:8] != b"TFL3":
         raise ValueError("no TFLite header")
     try:
@@ -34,9 +44,25 @@ def _interpreter(path: Path, threads: int) -> Any:
             from tflite_runtime.interpreter import Interpreter
         except ImportError:
             raise ModelError("no TFLite runtime: install ai-edge-litert (tflite-runtime on 32-bit)") from None
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
+    with _quiet():
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
     return interpreter
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library announces its delegate on standard error, from C++, where users expect one clear line."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _Litert:
