@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from setuptools import setup
-from setuptools.command.install_data import install_data
+from setuptools import setup  # isort: skip -- brings distutils, which Python 3.12 no longer has
+from distutils.command.install_data import install_data
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))

@@ -20,8 +20,9 @@ COMMANDS_HELP = "`suasana COMMAND --help` tells the options of a command"
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code is 0, or 2 after one line about what was wrong."""
     arguments = parse(argv)
+    quiet = logging.INFO if arguments.run is run_command else logging.WARNING
     logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(levelname)s %(message)s"
+        level=logging.DEBUG if arguments.verbose else quiet, format="%(levelname)s %(message)s"
     )
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:

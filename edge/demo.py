@@ -112,8 +112,8 @@ def choose_settings(wishes: Wishes, scratch: Path, mqtt_port: int) -> Settings:
         microphone = replay_uri(str(speech), loop=True)
     if staged:
         print("No camera was asked for: a staged class of public-domain portraits is replayed.")
-        voice = "Its voice is synthetic, spoken by espeak-ng." if microphone != "none" else NO_VOICE
-        print(voice)
+        if not (wishes.microphone or wishes.audio):
+            print("Its voice is synthetic, spoken by espeak-ng." if microphone != "none" else NO_VOICE)
     return Settings(
         kit="demo",
         room="Demo",
