@@ -1,12 +1,12 @@
 // The lesson so far: shares over time as stacked areas. What was not read is drawn as a gap, never bridged.
 
 import { draw, find, make, memory, refill, setAttribute, setText } from "./dom.js";
-import { legendItem, ORDER, patternOf, people } from "./now.js";
+import { legendItem, ORDER, patternOf } from "./now.js";
 import { clock, currentLanguage, mood, percent, say } from "./words.js";
 
 const LONGEST_MINUTES = 90;
 const STEPS_S = [5, 10, 15, 20, 30, 60, 120];
-const POINT_PX = 7; // no more points than the eye can tell apart
+const POINT_PX = 10; // closer points make a jagged line of what is only noise
 const AXIS_PX = 24;
 
 let windows = [];
@@ -48,6 +48,7 @@ export function gather(all, from, until, stepS) {
     const middle = window.ends - window.window_s / 2;
     const bucket = found[Math.floor((middle - found[0]?.start) / stepS)];
     if (!bucket) continue;
+    bucket.windowS = window.window_s;
     bucket.count += 1;
     if (window.suppressed) {
       bucket.suppressed[window.suppressed] = (bucket.suppressed[window.suppressed] ?? 0) + 1;
@@ -60,14 +61,18 @@ export function gather(all, from, until, stepS) {
       bucket.shares[label] = (bucket.shares[label] ?? 0) + share;
     }
   }
+  const first = found.find((bucket) => bucket.count);
   for (const bucket of found) {
     for (const label of Object.keys(bucket.shares)) bucket.shares[label] /= bucket.read;
+    // Mostly unread counts as unread, or a coarse step would hide the gaps. The ends may be cut off.
+    const due = (Math.min(bucket.end, until - bucket.windowS) - bucket.start) / bucket.windowS;
+    if (bucket !== first && bucket.read < due / 2) bucket.read = 0;
   }
   return found;
 }
 
 const reasonOf = (bucket) =>
-  bucket.read ? null : Object.entries(bucket.suppressed).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "gap";
+  bucket.read ? null : (Object.entries(bucket.suppressed).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "gap");
 
 function runs(found, keyOf) {
   const result = [];
@@ -91,7 +96,7 @@ export function showLesson(now) {
   const chart = find("#chart");
   const size = { width: Math.max(chart.clientWidth, 200), height: Math.max(chart.clientHeight, 120) };
   const windowS = windows.at(-1)?.window_s ?? 5;
-  const wantedS = (minutes * 60) / Math.max(40, size.width / POINT_PX);
+  const wantedS = (minutes * 60) / Math.max(48, size.width / POINT_PX);
   const stepS = STEPS_S.find((step) => step >= Math.max(wantedS, 2 * windowS)) ?? 2 * windowS;
   buckets = gather(windows, now - minutes * 60, now, stepS);
   // The running bucket is empty until its first window closes; that is no gap.
@@ -176,8 +181,8 @@ function axis(x, from, now, width, bottom) {
   const zone = new Date(now * 1000).getTimezoneOffset() * 60;
   for (let at = Math.ceil((from - zone) / stepS) * stepS + zone; at < now; at += stepS) {
     const where = x(at);
-    parts.push(draw("line", { class: "tick", x1: where, x2: where, y1: 0, y2: bottom + 5 }));
-    if (where > 18 && where < width - 64) {
+    parts.push(draw("line", { class: "tick", x1: where, x2: where, y1: bottom, y2: bottom + 6 }));
+    if (where > 18 && where < width - 88) {
       parts.push(draw("text", { x: where, y: bottom + 20, "text-anchor": "middle" }, clock(at)));
     }
   }
@@ -236,7 +241,7 @@ function showReadout() {
         .filter(([, share]) => share >= 0.025)
         .sort((a, b) => b[1] - a[1])
         .map(([name, share]) => `${mood(name)} ${percent(share)}`)
-        .concat(people(bucket.people))
+        .concat(say("now.people", { n: bucket.people }))
     : [bucket.count ? say(`lesson.${reasonOf(bucket)}`) : say("lesson.gap")];
   const time = clock(bucket.start);
   find("#readout").replaceChildren(make("strong", {}, time), ` · ${parts.join(" · ")}`);

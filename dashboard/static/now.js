@@ -1,7 +1,7 @@
 // The room's mood at a glance: one picture, one word, and why.
 
 import { draw, find, icon, make, refill, setAttribute, setText } from "./dom.js";
-import { clock, currentLanguage, mood, number, percent, say } from "./words.js";
+import { clock, currentLanguage, mood, percent, say } from "./words.js";
 
 // From the bottom of the chart to the top, and from the left of the bar to the right.
 export const ORDER = ["happy", "surprise", "neutral", "sad", "fear", "disgust", "angry", "uncertain"];
@@ -34,7 +34,7 @@ export function describe(kit) {
   if (state.suppressed === "nobody") return still("nobody", "now.nobody");
   if (state.suppressed === "too_few_people") {
     const values = { n: state.people, min: info?.min_people ?? 5 };
-    const reading = still("few", "now.few", values);
+    const reading = still(`few-${seats(values)}`, "now.few", values);
     if (state.people >= values.min) reading.why = say("now.few.unread", values);
     return reading;
   }
@@ -50,6 +50,9 @@ export function describe(kit) {
     shares: state.shares,
   };
 }
+
+// How many of the picture's five places are taken; neither none nor all, whatever the numbers are.
+const seats = ({ n, min }) => Math.min(4, Math.max(1, Math.round((5 * n) / Math.max(1, min))));
 
 export function sureness(confidence) {
   if (confidence >= 0.8) return "high";
@@ -100,14 +103,17 @@ function showShares(shares) {
   find("#shares").hidden = !shares;
   if (!shares) return;
   const shown = ORDER.filter((label) => (shares[label] ?? 0) > 0);
-  refill(find("#bar"), JSON.stringify(shares), () => {
+  const bar = find("#bar");
+  const { clientWidth: width, clientHeight: height } = bar;
+  refill(bar, JSON.stringify([shares, width]), () => {
     let x = 0;
     return shown.flatMap((label) => {
-      const place = { x, y: 0, width: shares[label] * 1000, height: 20 };
+      const place = { x, y: 0, width: shares[label] * width, height };
       x += place.width;
       return [
         draw("rect", { ...place, class: `area of-${label}` }),
-        x < 999.5 ? draw("rect", { ...place, x: x - 1, width: 2, class: "divider" }) : null,
+        patternOf(label) ? draw("rect", { ...place, fill: patternOf(label) }) : null,
+        x < width - 1 ? draw("rect", { ...place, x: x - 1, width: 2, class: "divider" }) : null,
       ].filter(Boolean);
     });
   });
@@ -126,6 +132,3 @@ export function legendItem(label, part = null) {
   );
   return make("li", {}, swatch, make("span", {}, mood(label)), part ? make("span", { class: "part" }, part) : null);
 }
-
-export const people = (n) => say("now.people", { n: Number(n) || 0 });
-export { number };
