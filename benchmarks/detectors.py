@@ -1,6 +1,6 @@
 """How small a face does each detector find, and at what cost?
 
-    python -m benchmarks.detectors --weights DIR --json benchmarks/results/detectors.json
+    python -m benchmarks.detectors --json benchmarks/results/detectors.json --weights DIR
 
 Faces are taken from the photographs and clips in *media*: where they are is told by YuNet on the full-size
 picture (``--sheet FILE`` draws them all, to be checked by eye). Each is shrunk to a width of 12 to 96 pixels
@@ -9,7 +9,8 @@ pictures of rooms without faces. A face counts as found when a box's centre is w
 and the width is right within a factor of two. Every other box is a false alarm, unless it is on another face.
 
 Time is the thread's own processor time per picture, one thread, and its ratio to YuNet's at 640 px on the
-same picture in the same run. *weights* holds the files named in CANDIDATES; missing ones are left out.
+same picture in the same run. *weights* holds the files named in CANDIDATES (docs/detectors.md says where
+they come from); those that are missing are left out. ``--show FILE`` prints the tables of an earlier run.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
 
+from edge import weights
 from edge.faces import Detector, distinct
 from edge.runtimes import blazeface, retinaface, yunet
 from edge.types import Box, ImageArray
@@ -124,7 +127,8 @@ class Mtcnn:
         ]
 
 
-RETINAFACE, BACK, FULL = "retinaface.onnx", "face_detection_back.tflite", "face_detection_full_range.tflite"
+RETINAFACE = "retinaface_mobilenet025.onnx"
+BACK, FULL = "face_detection_back.tflite", "face_detection_full_range.tflite"
 CANDIDATES: tuple[tuple[str, str, Callable[[Path], Detector]], ...] = (
     ("RetinaFace at 640 px", RETINAFACE, lambda path: retinaface.open(path, side=640)),
     ("RetinaFace at 960 px", RETINAFACE, lambda path: retinaface.open(path, side=960)),
@@ -148,16 +152,24 @@ def main() -> int:
     parser.add_argument(
         "--yunet", type=Path, default=Path("../shared/data/detectors/face_detection_yunet_2023mar.onnx")
     )
-    parser.add_argument("--weights", type=Path, required=True, help="folder with the weight files")
+    parser.add_argument("--weights", type=Path, default=weights.FOLDER, help="folder of the weight files")
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--sheet", type=Path, help="draw all example faces into this picture")
+    parser.add_argument("--show", type=Path, help="measure nothing, print the tables of these results")
     args = parser.parse_args()
+    if args.show:
+        print(_tables(json.loads(args.show.read_text("utf-8"))["detectors"]))
+        return 0
     for needed in (args.media, args.yunet, args.weights):
         if not needed.exists():
             print(f"{needed}: not there", file=sys.stderr)
             return 2
     cv2.setNumThreads(1)
-    reference, plain = yunet.open(args.yunet), yunet.open(args.yunet, side=640)
+    plain = yunet.open(args.yunet, side=640)
+
+    def reference(image: ImageArray) -> list[tuple[Box, float]]:
+        return yunet.open(args.yunet, side=max(image.shape[:2]))(image)
+
     examples = list(_examples(args.media, reference))
     if args.sheet:
         cv2.imwrite(str(args.sheet), _sheet(examples))
@@ -170,7 +182,7 @@ def main() -> int:
     for name, file, open_detector in CANDIDATES:
         if (args.weights / file).exists():
             results.append(_measure(name, open_detector(args.weights / file), plain, canvases, clips))
-    print(_table(results))
+    print(_tables(results))
     if args.json:
         report = {
             "opencv": cv2.__version__,
@@ -290,7 +302,7 @@ def _paste(image: ImageArray, example: Example, width: int, left: int, top: int)
 
 def _measure(
     name: str, detector: Detector, reference: Detector, canvases: Sequence[Canvas], clips: Sequence[Path]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     found, shown = dict.fromkeys(WIDTHS, 0), dict.fromkeys(WIDTHS, 0)
     alarms = 0
     times: list[float] = []
@@ -363,20 +375,26 @@ def _sheet(examples: Sequence[Example]) -> ImageArray:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _table(results: Sequence[dict[str, object]]) -> str:
-    heads = ["detector", *(f"{width} px" for width in WIDTHS), "12-40", "false/picture", "ms", "x YuNet"]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+def _tables(results: Sequence[dict[str, Any]]) -> str:
+    """In Markdown: what docs/detectors.md shows."""
+    lines = _row("detector", *(f"{width} px" for width in WIDTHS), "12-40", "false/picture", "ms", "x YuNet")
     for result in results:
-        recall = result["recall"]
-        assert isinstance(recall, dict)
-        cells = [
-            str(result["name"]),
-            *(f"{recall[str(width)]:.2f}" for width in WIDTHS),
+        lines += _row(
+            result["name"],
+            *(f"{result['recall'][str(width)]:.2f}" for width in WIDTHS),
             f"{result['recall_12_to_40']:.2f}",
-            *(str(result[key]) for key in ("false_alarms_per_picture", "ms", "ratio_to_yunet")),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+            *(result[key] for key in ("false_alarms_per_picture", "ms", "ratio_to_yunet")),
+        )
+    clips = list(results[0]["faces_per_frame"])
+    lines += ["", *_row("detector", *clips)]
+    for result in results:
+        lines += _row(result["name"], *(result["faces_per_frame"][clip] for clip in clips))
     return "\n".join(lines)
+
+
+def _row(*cells: object) -> list[str]:
+    line = f"| {' | '.join(map(str, cells))} |"
+    return [line, f"|{'---|' * len(cells)}"] if cells[0] == "detector" else [line]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class YuNet:
         return [(Box(*boxes[k].tolist()), float(rows[k, -1])) for k in order]
 
 
-def open(path: Path, *, min_score: float = 0.6, side: int = 1280) -> YuNet:
+def open(path: Path, *, min_score: float = 0.6, side: int = 960) -> YuNet:
     """Load the official YuNet file, already checked against its sha256.
 
     Args:

@@ -29,8 +29,8 @@ PLAUSIBLE_FPS = (0.5, 240.0)
 FALLBACK_FPS = 25.0
 LONGEST_STILL_S = 10.0
 """A gap between two video frames that is longer is a lie of the file's clock."""
-MJPEG_SUFFIXES = (".mjpg", ".mjpeg")
-"""Streams of JPEGs start like one JPEG, so only the name tells them apart."""
+FILM_SUFFIXES = (".mjpg", ".mjpeg", ".gif")
+"""These start like one picture and hold many, so the name has to tell."""
 
 
 class Pictures:
@@ -164,7 +164,7 @@ def _pictures_in(path: Path) -> list[Path]:
             raise SourceError(f"{path}: no pictures in this folder")
         return paths
     _check_readable(path)
-    return [path] if path.suffix.lower() not in MJPEG_SUFFIXES and _is_picture(path) else []
+    return [path] if path.suffix.lower() not in FILM_SUFFIXES and _is_picture(path) else []
 
 
 def _is_picture(path: Path) -> bool:
