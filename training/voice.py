@@ -1,0 +1,149 @@
+"""``python -m training voice …``: the commands of the tone model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.types import VOICE_LABELS
+from training import metrics, voice_config, voice_data
+from training.candidate import Candidate
+
+CALIBRATION_STRETCHES = 512
+"""Training stretches from which the int8 ranges are taken."""
+CACHE = Path("runs/cache")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; EdgeError passes to the caller, who tells it in one line."""
+    options = _parser().parse_args(arguments)
+    options.command(options)
+    return 0
+
+
+def candidate(run: Path, data: Path) -> Candidate:
+    """The network of a run, with what conversion needs to make and judge its int8 files.
+
+    Raises:
+        SettingsError: *run* holds no checkpoint, or *data* no corpora.
+        ModelError: the speech gate is not set up.
+    """
+    from training import voice_train  # noqa: PLC0415  torch takes seconds to import
+
+    net, config = voice_train.load_net(run)
+    clips = voice_data.read_manifest(data)
+    parts = voice_data.split(clips, config)
+    corpus = voice_data.load(clips, data, config, CACHE)
+    # Without calm: it is no class of its own, and would make neutral look twice as common as it is.
+    chosen = [clip for clip in parts.validation if clip.kind != "calm"]
+    inputs, truth = voice_train.centred(corpus.select(chosen), config)
+    labelled = [clip for clip in parts.train if clip.label is not None]
+    random = np.random.default_rng(config.seed)
+    rows = random.permutation(len(labelled))[:CALIBRATION_STRETCHES]
+    calibration, _ = voice_train.centred(corpus.select(labelled[row] for row in rows), config)
+    return Candidate(
+        name="voice-tone",
+        task="tone",
+        labels=VOICE_LABELS,
+        net=net,
+        input=config.input,
+        calibration=calibration,
+        inputs=inputs,
+        truth=truth,
+        readings_right=config.readings_right,
+    )
+
+
+def _explore(options: argparse.Namespace) -> None:
+    config = voice_config.load(options.config)
+    parts = voice_data.split(voice_data.read_manifest(options.data), config)
+    for name, clips in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        print(f"\n{name:>18}{'speakers':>10}" + "".join(f"{label:>9}" for label in (*VOICE_LABELS, "none")))
+        for corpus in sorted({clip.corpus for clip in clips}):
+            mine = [clip for clip in clips if clip.corpus == corpus]
+            counts = Counter(clip.label for clip in mine)
+            numbers = [len({clip.speaker for clip in mine}), *(counts[one] for one in (*VOICE_LABELS, None))]
+            print(f"{corpus:>18}{numbers[0]:>10}" + "".join(f"{number:>9}" for number in numbers[1:]))
+
+
+def _train(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415
+
+    from training import voice_train  # noqa: PLC0415
+    from training.nets import count_parameters  # noqa: PLC0415
+
+    torch.set_num_threads(options.threads)
+    config = voice_config.load(options.config)
+    clips = voice_data.read_manifest(options.data)
+    parts = voice_data.split(clips, config)
+    corpus = voice_data.load(clips, options.data, config, CACHE)
+    net = voice_train.train(config, corpus.select(parts.train), corpus.select(parts.validation), options.run)
+    print(
+        f"{options.run}: {count_parameters(net)} parameters; "
+        f"`python -m convert package --task voice` makes it a model"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from training import model_card, model_toml, voice_evaluate  # noqa: PLC0415
+
+    config = voice_config.load(options.config)
+    table, reading = voice_evaluate.evaluate(
+        options.model, options.data, config, options.split, quiet=options.json
+    )
+    if options.json:
+        print(json.dumps(table, indent=2))
+    else:
+        print(voice_evaluate.describe(table))
+    if options.report:
+        recall = f"average recall {100 * table['uar']:.1f} %"
+        title = f"RAVDESS, {options.split} speakers: {recall}, shares of each row in %"
+        metrics.draw_confusion(reading.matrix, VOICE_LABELS, title, options.report / "confusion.png")
+    if options.write_metrics:
+        model_toml.write_metrics(options.model, table)
+        model_card.refresh(options.model, voice_evaluate.describe(table))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training voice", description="The tone model.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument(
+            "--data",
+            type=Path,
+            default=Path("../shared/data/voice"),
+            help="folder of the speech corpora, with manifest.csv (default: %(default)s)",
+        )
+        one.add_argument(
+            "--config", type=Path, default=voice_config.DEFAULT, help="recipe (default: %(default)s)"
+        )
+        one.set_defaults(command=command)
+        return one
+
+    add("explore", _explore, "say how many clips and speakers each part holds, by corpus and label")
+    train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
+    train.add_argument(
+        "--run", type=Path, default=Path("runs/voice"), help="run folder (default: %(default)s)"
+    )
+    train.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+    evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
+    evaluate.add_argument(
+        "--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s"
+    )
+    evaluate.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="speakers (default: %(default)s)"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="also draw the confusion matrix there")
+    evaluate.add_argument(
+        "--write-metrics", action="store_true", help="store the figures in model.toml and MODEL_CARD.md"
+    )
+    return parser
