@@ -49,8 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         address = parse_address(wishes.mqtt, os.environ.get(PASSWORD))
-        listener = _listen(wishes.host, wishes.port)
         history = History(wishes.data / "history.sqlite3")
+        try:
+            listener = _listen(wishes.host, wishes.port)
+        except OSError:
+            history.close()
+            raise
     except (AddressError, HistoryError, OSError) as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
         return 2

@@ -1,0 +1,110 @@
+"""The page's files, read as text: the browser's tests need Chromium, these do not."""
+
+import json
+import re
+
+import pytest
+
+from dashboard.app import STATIC
+from edge.words import LABELS, UNCERTAIN
+
+TEXTS = {name: json.loads((STATIC / "texts" / f"{name}.json").read_text("utf-8")) for name in ("id", "en")}
+SCRIPTS = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
+PAGE = (STATIC / "index.html").read_text("utf-8")
+
+
+def whole(language: str) -> set[str]:
+    return {key for key in TEXTS[language] if not key.endswith(".one")}
+
+
+def test_both_languages_say_the_same_things_with_the_same_gaps():
+    assert whole("id") == whole("en")
+    for key in whole("id"):
+        gaps = [set(re.findall(r"\{(\w+)\}", TEXTS[language][key])) for language in TEXTS]
+        assert gaps[0] == gaps[1], key
+
+
+def test_no_text_is_empty_or_says_the_same_in_both_languages():
+    same = {key for key in whole("id") if TEXTS["id"][key] == TEXTS["en"][key]}
+    assert same <= {
+        "page.title",
+        "health.phase",
+        "health.memory.value",
+        "now.about",
+        "health.temperature.value",
+    }
+    assert all(text.strip() for texts in TEXTS.values() for text in texts.values())
+
+
+def test_every_word_that_is_used_exists():
+    used = set(re.findall(r'data-(?:text|label)="([\w.]+)"', PAGE))
+    for script in SCRIPTS.values():
+        used |= set(
+            re.findall(
+                r'"((?:page|kit|mood|now|lesson|capture|device|banner|health|phase|about)\.[\w.]+)"', script
+            )
+        )
+    stems = {key for key in used if f"{key}.word" in TEXTS["id"]}
+    assert {key for key in used if key not in TEXTS["id"]} - stems == set()
+
+
+def test_every_label_has_a_word_a_picture_and_a_colour():
+    moods, style = (STATIC / "moods.svg").read_text("utf-8"), (STATIC / "board.css").read_text("utf-8")
+    for label in (*LABELS, UNCERTAIN):
+        assert f"mood.{label}" in TEXTS["id"]
+        assert f'<symbol id="{label}"' in moods
+        assert f".of-{label} " in style
+        assert f'[data-mood="{label}"]' in style
+
+
+def test_nothing_is_fetched_from_elsewhere_and_nothing_is_inline():
+    for path in STATIC.rglob("*"):
+        if path.is_file():
+            text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert not re.search(r"https?://|//cdn|@import", text), path.name
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", PAGE)
+    for name, script in SCRIPTS.items():
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|outerHTML", script), name
+
+
+def test_the_page_stays_small():
+    assert sum(path.stat().st_size for path in STATIC.rglob("*") if path.is_file()) < 150_000
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_the_limits_and_the_law_are_told(language):
+    told = " ".join(text for key, text in TEXTS[language].items() if key.startswith("about."))
+    for word in ("AI Act", "2022", "Indonesia"):
+        assert word in told
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast_meets_wcag_aa(scheme):
+    blocks = re.findall(r":root \{(.*?)\n\s*\}\n", (STATIC / "board.css").read_text("utf-8"), re.DOTALL)
+    tokens = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[0]))
+    if scheme:
+        tokens |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[1]))
+    text = [
+        ("ink", "paper"),
+        ("ink", "card"),
+        ("ink-soft", "card"),
+        ("ink-soft", "paper"),
+        ("ink-soft", "sunk"),
+    ]
+    text += [("accent-ink", "accent"), ("accent", "card"), ("warn", "warn-paper"), ("warn", "card")]
+    for front, back in text:
+        assert contrast(tokens[front], tokens[back]) >= 4.5, (front, back)
+    for label in (*LABELS, UNCERTAIN):
+        assert contrast(tokens[f"{label}-deep"], tokens["card"]) >= 3, f"the outline of {label}"
+    assert contrast(tokens["control"], tokens["card"]) >= 3
