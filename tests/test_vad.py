@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def sound(*parts: tuple[float, int]) -> FloatArray:
 
 
 def blocks(samples: FloatArray, sizes: list[int], at: float = 100.0) -> list[AudioBlock]:
-    cut, start = [], 0
+    cut: list[AudioBlock] = []
+    start = 0
     for seq, size in enumerate(itertools.cycle(sizes)):
         if start >= len(samples):
             return cut
@@ -164,7 +166,7 @@ def test_silero_starts_afresh_after_sound_that_is_not_finite(gate: silero.Speech
     assert gate(window) == expected
 
 
-def test_a_file_that_is_not_silero_is_refused(tmp_path) -> None:
+def test_a_file_that_is_not_silero_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "torn.onnx"
     path.write_bytes(b"not a model")
     with pytest.raises(ModelError, match="not a usable Silero"):

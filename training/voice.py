@@ -103,7 +103,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(voice_evaluate.describe(table))
     if options.report:
         recall = f"average recall {100 * table['uar']:.1f} %"
-        title = f"RAVDESS, {options.split} speakers: {recall}, shares of each row in %"
+        title = f"{table['corpus']}, {options.split} speakers: {recall}, shares of each row in %"
         metrics.draw_confusion(reading.matrix, VOICE_LABELS, title, options.report / "confusion.png")
     if options.write_metrics:
         model_toml.write_metrics(options.model, table)

@@ -111,4 +111,7 @@ def parse(raw: dict[str, Any], origin: str) -> Config:
         values[name] = kind(**table)
     if wrong := sorted({field.name for field in fields(Config)} ^ values.keys()):
         raise SettingsError(f"{origin}: unknown or missing: {', '.join(wrong)}")
-    return Config(**values)
+    config = Config(**values)
+    if 1.0 not in config.augment.speeds:
+        raise SettingsError(f"{origin}: augment.speeds must hold 1.0, the speed at which the kit listens")
+    return config

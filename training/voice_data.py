@@ -113,7 +113,8 @@ def read_manifest(data: Path) -> list[Clip]:
 def split(clips: Iterable[Clip], config: Config) -> Splits:
     """Keep speakers apart: named ones for labelled speech, drawn by name for outliers.
 
-    The one child of deeply_child only measures: there is nobody to keep apart from it.
+    The one child of deeply_child only measures: there is nobody to keep apart from it. So does a labelled
+    corpus that the recipe does not know.
     """
     parts = Splits([], [], [])
     for clip in clips:
@@ -121,11 +122,11 @@ def split(clips: Iterable[Clip], config: Config) -> Splits:
             drawn = int(hashlib.sha256(clip.speaker.encode()).hexdigest()[:8], 16) / 2**32
             measures = clip.corpus == "deeply_child" or drawn < config.data.outlier_test
             (parts.test if measures else parts.train).append(clip)
-        elif clip.speaker in config.data.test:
+        elif clip.speaker in config.data.test or clip.corpus not in config.data.corpora:
             parts.test.append(clip)
         elif clip.speaker in config.data.validation:
             parts.validation.append(clip)
-        elif clip.corpus in config.data.corpora:
+        else:
             parts.train.append(clip)
     return parts
 
