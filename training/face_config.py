@@ -47,17 +47,11 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
-    """An earlier run to learn from; none where the name is empty."""
-
-    run: str
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """training/face.toml, where every key is explained."""
 
+    start: str
+    """Run folder whose averaged weights are the beginning; empty for random ones."""
     seed: int
     epochs: int
     batch: int
@@ -66,7 +60,6 @@ class Config:
     optimiser: Optimiser
     target: Target
     augment: Augment
-    teacher: Teacher
 
 
 _TABLES = {
@@ -75,7 +68,6 @@ _TABLES = {
     "optimiser": Optimiser,
     "target": Target,
     "augment": Augment,
-    "teacher": Teacher,
 }
 
 

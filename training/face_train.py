@@ -81,8 +81,9 @@ def train(config: Config, training: Faces, public: Faces, run: Path, *, quiet: b
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     learner: Learner = _channels_last(Learner(config))
+    if config.start:
+        learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
     average = copy.deepcopy(learner)
-    teacher = load_net(Path(config.teacher.run))[0] if config.teacher.run else None
     examples = Examples(
         x=tensor(training, config.input),
         wanted=torch.from_numpy(face_data.targets(training, config.target.votes)),
@@ -121,7 +122,6 @@ def train(config: Config, training: Faces, public: Faces, run: Path, *, quiet: b
             examples,
             learner=learner,
             average=average,
-            teacher=teacher,
             optimiser=optimiser,
             bar=bar,
         )
@@ -152,7 +152,6 @@ def _learn(
     *,
     learner: Learner,
     average: Learner,
-    teacher: FaceNet | None,
     optimiser: torch.optim.Optimizer,
     bar: Any,
 ) -> dict[str, float]:
@@ -173,10 +172,6 @@ def _learn(
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             features = learner.net.features(faces)
             logits, vote_logits = learner.net.head(features).float(), learner.votes_head(features).float()
-            if teacher is not None:
-                with torch.no_grad():
-                    taught = teacher(faces).float().softmax(1)
-                wanted = torch.lerp(wanted, taught, config.teacher.weight)  # noqa: PLW2901
         loss = functional.cross_entropy(logits, wanted)
         by_votes = -(votes * vote_logits.log_softmax(1)).sum() / votes.sum().clamp(min=1)
         optimiser.zero_grad(set_to_none=True)

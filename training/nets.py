@@ -43,7 +43,8 @@ class FaceNet(nn.Module):
 
     Args:
         labels: number of classes.
-        widths: channels of the stem and of the four stages.
+        widths: channels of the stem and of the stages, 16 or more each: torch 2.13 corrupts its heap when it
+            trains narrower channels-last ones on several threads.
         dropout: share of the pooled features dropped while training.
 
     Shapes:

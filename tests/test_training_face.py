@@ -1,0 +1,278 @@
+"""Training of the expression model on a handful of made-up faces: cleaning, targets, resumption, figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs `make train-env`")
+
+from edge.types import LABELS, SettingsError, SourceError  # noqa: E402
+from tests.conftest import ROOT, SHARED  # noqa: E402
+from training import face, face_config, face_data, face_train, metrics, model_card  # noqa: E402
+from training.__main__ import main  # noqa: E402
+from training.face_augment import Augment, augment  # noqa: E402
+from training.nets import FaceNet, count_parameters  # noqa: E402
+
+TINY = """
+start = ""
+seed = 1
+epochs = 3
+batch = 16
+[net]
+widths = [16, 16, 16, 16]
+dropout = 0.1
+[input]
+height = 48
+width = 48
+channels = 1
+mean = 0.5
+std = 0.25
+margin = 0.0
+[optimiser]
+rate = 0.1
+momentum = 0.9
+weight_decay = 5e-4
+warmup = 0.1
+ema = 0.9
+[target]
+votes = 0.4
+votes_head = 0.5
+[augment]
+degrees = 10.0
+zoom = 0.1
+shift = 0.05
+shear = 0.05
+contrast = 0.2
+brightness = 0.2
+erase = 0.5
+blur = 0.5
+sizes = [[0.0, 32], [0.5, 48]]
+"""
+
+
+def write_faces(folder: Path) -> Path:
+    """A data folder like the real one: 7 training faces per class, 3 per test split, 4 to be taken out."""
+    random = np.random.default_rng(0)
+    usage = np.repeat([0, 1, 2], [49 + 4, 21, 21]).astype(np.uint8)
+    labels = np.concatenate([np.arange(49) % 7, [0, 1, 2, 3], np.arange(42) % 7]).astype(np.uint8)
+    faces = random.integers(0, 120, (len(labels), 48, 48)).astype(np.uint8)
+    for image, label in zip(faces, labels, strict=True):
+        image[6 * label : 6 * label + 8] += 130
+    faces[49], faces[50], faces[51] = faces[53], faces[54], faces[74]  # two twins in public, one in private
+    votes = np.zeros((len(labels), 10), np.uint8)
+    votes[np.arange(len(labels)), labels] = 10
+    votes[52] = [0] * 9 + [10]  # not a face
+    padded = np.zeros((110, 48, 48), np.uint8)
+    padded[: len(faces)] = faces
+    sheet = padded.reshape(10, 11, 48, 48).transpose(0, 2, 1, 3).reshape(480, 528)
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / face_data.PIXELS), sheet)
+    sure = np.ones(len(labels), bool)
+    np.savez(folder / face_data.TABLE, label=labels, usage=usage, votes=votes, votes_ok=sure)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> face_config.Config:
+    path = tmp_path_factory.mktemp("recipe") / "face.toml"
+    path.write_text(TINY, "utf-8")
+    return face_config.load(path)
+
+
+def test_twins_of_test_pictures_and_non_faces_are_taken_out(data: Path) -> None:
+    splits = face_data.load(data)
+    kept, cleaning = face_data.clean(splits)
+    assert {name: len(faces) for name, faces in splits.items()} == {
+        "training": 53,
+        "public": 21,
+        "private": 21,
+    }
+    assert (cleaning.in_public, cleaning.in_private, cleaning.not_a_face) == (2, 1, 1)
+    assert len(kept) == 49
+    assert not face_data.contained(kept, splits["public"]).any()
+    assert not face_data.contained(kept, splits["private"]).any()
+
+
+def test_targets_translate_the_votes() -> None:
+    # Voters say "surprise" (column 2) for two faces, one of which FER-2013 calls fear.
+    votes = np.zeros((3, 8), np.float32)
+    votes[0, 2] = votes[1, 2] = 1
+    faces = face_data.Faces(
+        np.zeros((3, 48, 48), np.uint8),
+        np.array([LABELS.index("fear"), LABELS.index("surprise"), LABELS.index("sad")]),
+        votes,
+        np.zeros(3, np.float32),
+    )
+    wanted = face_data.targets(faces, 0.4)
+    assert wanted.sum(1) == pytest.approx(1)
+    assert wanted[0, LABELS.index("fear")] == pytest.approx(0.6 + 0.4 * 0.5)
+    assert wanted[0, LABELS.index("surprise")] == pytest.approx(0.4 * 0.5)
+    assert wanted[2, LABELS.index("sad")] == 1, "without votes the label stands"
+
+
+@pytest.mark.parametrize("damage", ["no table", "no picture", "torn table", "small picture"])
+def test_damaged_data_is_one_line(tmp_path: Path, damage: str) -> None:
+    write_faces(tmp_path)
+    if damage == "no table":
+        (tmp_path / face_data.TABLE).unlink()
+    elif damage == "no picture":
+        (tmp_path / face_data.PIXELS).unlink()
+    elif damage == "torn table":
+        (tmp_path / face_data.TABLE).write_bytes(b"PK torn")
+    else:
+        cv2.imwrite(str(tmp_path / face_data.PIXELS), np.zeros((96, 96), np.uint8))
+    with pytest.raises(SourceError) as caught:
+        face_data.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_recipe_names_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "face.toml"
+    for old, new, message in (
+        ("epochs = 3", "epoch = 3", "epoch"),
+        ("dropout = 0.1", "", "dropout"),
+        ("seed = 1", "seed =", "face.toml"),
+    ):
+        path.write_text(TINY.replace(old, new), "utf-8")
+        with pytest.raises(SettingsError, match=message):
+            face_config.load(path)
+
+
+def test_the_shipped_recipe_makes_a_small_network() -> None:
+    config = face_config.load(face_config.DEFAULT)
+    assert count_parameters(FaceNet(len(LABELS), config.net.widths)) <= 1_000_000
+
+
+def test_augmentation_is_repeatable_and_can_be_switched_off() -> None:
+    faces = torch.randn(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    still = Augment(0, 0, 0, 0, 0, 0, 0, 0, [[0.0, 48]])
+    same = augment(faces, still, 48, torch.Generator().manual_seed(1))
+    for before, after in zip(faces, same, strict=True):
+        off = min(float((after - before).abs().max()), float((after - before.flip(-1)).abs().max()))
+        assert off < 1e-4, "neither the face nor its mirror image"
+    wild = Augment(20, 0.2, 0.1, 0.1, 0.3, 0.5, 1.0, 1.0, [[0.0, 36], [0.5, 48]])
+    assert [wild.size(0.0), wild.size(0.49), wild.size(0.5), wild.size(1.0)] == [36, 36, 48, 48]
+    one, two = (augment(faces, wild, 36, torch.Generator().manual_seed(2)) for _ in range(2))
+    assert one.shape == (6, 1, 36, 36)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, augment(faces, wild, 36, torch.Generator().manual_seed(3)))
+
+
+def test_a_killed_run_ends_with_the_weights_it_would_have_had(
+    data: Path, recipe: face_config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = face_data.load(data)
+    training, _ = face_data.clean(splits)
+    whole = face_train.train(recipe, training, splits["public"], tmp_path / "whole", quiet=True)
+
+    learn = face_train._learn
+
+    def killed(config: face_config.Config, epoch: int, *rest: object, **more: object) -> dict[str, float]:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return learn(config, epoch, *rest, **more)
+
+    monkeypatch.setattr(face_train, "_learn", killed)
+    with pytest.raises(KeyboardInterrupt):
+        face_train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
+    monkeypatch.setattr(face_train, "_learn", learn)
+    resumed = face_train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
+
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    lines = [json.loads(line) for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    loaded, spec = face_train.load_net(tmp_path / "cut")
+    assert spec == recipe.input
+    assert torch.equal(loaded.head.weight, whole.head.weight)
+
+
+def test_a_run_of_another_recipe_is_not_continued(
+    data: Path, recipe: face_config.Config, tmp_path: Path
+) -> None:
+    splits = face_data.load(data)
+    torch.save({"config": "{}"}, tmp_path / "last.pt")
+    with pytest.raises(SettingsError, match="another recipe"):
+        face_train.train(recipe, splits["training"], splits["public"], tmp_path, quiet=True)
+
+
+def test_figures_of_a_known_confusion() -> None:
+    truth = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 1, 1, 0])
+    matrix = metrics.confusion(truth, predicted, 3)
+    assert matrix.tolist() == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert metrics.accuracy(matrix) == pytest.approx(4 / 6)
+    assert metrics.average_recall(matrix) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert metrics.macro_f1(matrix) == pytest.approx((4 / 6 + 4 / 5 + 0) / 3)
+    low, high = metrics.interval(metrics.accuracy, truth, predicted, 3)
+    assert 0 <= low < 4 / 6 < high <= 1
+    by_speaker = metrics.interval(metrics.accuracy, truth, predicted, 3, groups=np.array([5, 5, 5, 5, 5, 5]))
+    assert by_speaker == pytest.approx((4 / 6, 4 / 6)), "one group can only be drawn as it is"
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
+    probs = np.tile([0.8, 0.2], (10, 1))
+    assert metrics.calibration_error(probs, np.repeat([0, 1], [8, 2])) == pytest.approx(0.0)
+    assert metrics.calibration_error(probs, np.repeat([0, 1], [5, 5])) == pytest.approx(0.3)
+
+
+def test_the_card_gets_its_figures_between_the_marks(tmp_path: Path) -> None:
+    card = tmp_path / "MODEL_CARD.md"
+    card.write_text(f"before\n{model_card.BEGIN}\nold\n{model_card.END}\nafter\n", "utf-8")
+    for _ in range(2):
+        model_card.refresh(tmp_path, "new")
+    assert card.read_text("utf-8") == f"before\n{model_card.BEGIN}\n\nnew\n\n{model_card.END}\nafter\n"
+
+
+def test_the_shipped_files_are_evaluated(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["face", "evaluate", "--model", str(ROOT / "models" / "face-expression"), "--data", str(data)]
+    assert main([*command, "--split", "private", "--json", "--report", str(tmp_path)]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["images"] == 21
+    assert table["without_training_duplicates"]["images"] == 20
+    assert 0 <= table["accuracy"] <= 1
+    assert {"macro_f1", "ece", "parameters", "per_class", "accuracy_interval"} <= table.keys()
+    assert set(table["formats"]) == {"tflite", "onnx"}
+    assert cv2.imread(str(tmp_path / "confusion.png")) is not None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["horse"],
+        ["face", "explore", "--data", "absent"],
+        ["face", "evaluate", "--model", "absent", "--data", "absent"],
+        ["face", "margin", "--data", "absent", "--detector", "absent"],
+    ],
+)
+def test_a_wrong_command_is_told_without_a_traceback(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert face.main(["explore", "--data", str(data)]) == 0
+    assert "PublicTest (2)" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not (SHARED / "face").is_dir(), reason="../shared/data/face is not here")
+def test_the_real_data_is_read_in_its_original_order() -> None:
+    splits = face_data.load(SHARED / "face")
+    assert [len(splits[name]) for name in ("training", "public", "private")] == [28709, 3589, 3589]
+    assert splits["training"].labels[:3].tolist() == [0, 0, 2]
+    assert splits["training"].images[0, 0, :4].tolist() == [70, 80, 82, 72]
