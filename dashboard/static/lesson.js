@@ -168,7 +168,8 @@ function gap(run, x, bottom) {
   const left = x(run.buckets[0].start);
   const place = { x: left, y: 0, width: Math.max(0, x(run.buckets.at(-1).end) - left), height: bottom };
   const text = say(`lesson.${run.key}`);
-  const parts = [draw("rect", { ...place, class: "gap-ground" }), draw("rect", { ...place, class: "gap" })];
+  const hatched = draw("rect", { ...place, class: "gap" }, draw("title", {}, text));
+  const parts = [draw("rect", { ...place, class: "gap-ground" }), hatched];
   if (place.width > text.length * 7 + 16) parts.push(label(left + place.width / 2, bottom / 2, text));
   return parts;
 }

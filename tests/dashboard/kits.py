@@ -172,13 +172,17 @@ def answers(port: int) -> bool:
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     )
     try:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:  # the small broker takes its time while clients are connected
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -202,8 +206,8 @@ class Server:
 
 
 @contextmanager
-def running_server(mqtt_port: int, data: Path) -> Iterator[Server]:
-    port = free_port()
+def running_server(mqtt_port: int, data: Path, port: int = 0) -> Iterator[Server]:
+    port = port or free_port()
     where = ("--mqtt", f"mqtt://127.0.0.1:{mqtt_port}", "--port", str(port), "--data", str(data))
     with running("-m", "dashboard", *where) as process:
         eventually(lambda: answers(port) or process.poll() is not None)
