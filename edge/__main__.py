@@ -120,8 +120,10 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_dashboard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "the teacher's page on its own (python -m dashboard)"
-    dashboard = commands.add_parser("dashboard", help=text, description=text, add_help=False)
-    dashboard.add_argument("rest", nargs=argparse.REMAINDER)
+    dashboard = commands.add_parser(
+        "dashboard", help=text, description=text, add_help=False, prefix_chars="\0"
+    )
+    dashboard.add_argument("rest", nargs="*", help="what `python -m dashboard --help` tells")
     dashboard.set_defaults(run=dashboard_command)
 
 

@@ -24,7 +24,7 @@ from edge import daemon, weights
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
 from edge.settings import Camera, Microphone, Mood, Mqtt, Settings
 from edge.sinks import open_sink
-from edge.sources import replay_uri
+from edge.sources import open_camera, open_microphone, replay_uri
 from edge.supervisor import stop_after, stop_flag
 from edge.types import EdgeError, SettingsError
 
@@ -72,6 +72,7 @@ def run(wishes: Wishes) -> int:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="suasana-demo-")))
         settings = choose_settings(wishes, scratch, mqtt_port)
+        try_sources(settings)
         stop = stop_flag()
         kit = Kit(settings, stop=stop)
         broker = [sys.executable, "-m", "edge.broker", "--port", str(mqtt_port)]
@@ -124,6 +125,20 @@ def choose_settings(wishes: Wishes, scratch: Path, mqtt_port: int) -> Settings:
         mood=Mood() if wishes.min_people is None else Mood(min_people=wishes.min_people),
         mqtt=Mqtt(f"mqtt://127.0.0.1:{mqtt_port}", protocol="3.1.1"),
     )
+
+
+def try_sources(settings: Settings) -> None:
+    """Take one item of each source: in a demo somebody waits for the reason if there is none.
+
+    Raises:
+        SourceError: a file or device does not deliver.
+    """
+    if settings.camera.uri != "none":
+        with open_camera(settings.camera.uri) as camera:
+            next(iter(camera), None)
+    if settings.microphone.uri != "none":
+        with open_microphone(settings.microphone.uri) as microphone:
+            next(iter(microphone), None)
 
 
 def speak(scratch: Path) -> Path | None:

@@ -137,6 +137,10 @@ class Kit:
         self.has = {"camera": settings.camera.uri != "none", "microphone": settings.microphone.uri != "none"}
         if not any(self.has.values()):
             raise SettingsError("camera.uri and microphone.uri are both none: there is nothing to do")
+        if self.has["camera"]:
+            self._open_camera()  # checks the URI and touches no device
+        if self.has["microphone"]:
+            self._open_microphone()
         self.eyes = make_eyes(settings, random=random or SystemRandom()) if self.has["camera"] else None
         self.ears = make_ears(settings) if self.has["microphone"] else None
         self.switches = Switches(settings.state_folder / "switches.json")

@@ -14,7 +14,7 @@ from edge import weights
 from edge.events import Event, MoodWindow
 from edge.offline import fingerprint, replay
 from edge.runtimes import PREFERENCE
-from edge.settings import Classifier, Mood, Settings
+from edge.settings import Classifier, Faces, Mood, Settings
 from tests.conftest import ROOT, SHARED
 
 PORTRAIT = weights.FOLDER / "astronaut.png"
@@ -132,3 +132,12 @@ def test_people_in_real_clips_are_found(name: str, people: int) -> None:
         replay(Settings(mood=Mood(min_people=0)), [SHARED / "media" / "intel_sample_videos" / name])
     )
     assert max(event.data.people for event in events) >= people  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared, which only the team's machines have")
+def test_the_official_yunet_is_a_drop_in() -> None:
+    faces = Faces(detector="yunet", yunet=str(SHARED / "detectors" / "face_detection_yunet_2023mar.onnx"))
+    wanted = Settings(mood=Mood(min_people=5), faces=faces)
+    (event,) = replay(wanted, [SHARED / "media" / "azure_face" / "cv_faces.jpg"])
+    assert isinstance(event.data, MoodWindow)
+    assert (event.data.people, event.data.mood) == (6, "happy")

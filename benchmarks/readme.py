@@ -1,0 +1,123 @@
+"""Writes the figures into the README, from where the commands that measured them left them.
+
+``python -m benchmarks.readme`` rewrites what stands between the markers; ``--check`` only says whether it is
+what the model folders and benchmarks/results hold. Nothing in those places is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.footprint import RESULTS, Footprint, describe
+from edge import manifest
+from edge.types import EdgeError
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+FORMATS_HEAD = ("| | TFLite | ONNX |", "|---|---|---|")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite or check."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if the README is out of date"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        before = README.read_text("utf-8")
+        after = refreshed(before)
+    except (EdgeError, OSError, KeyError, TypeError) as error:
+        print(f"benchmarks.readme: {error}", file=sys.stderr)
+        return 2
+    if arguments.check:
+        if before != after:
+            print("README.md: figures are out of date; run python -m benchmarks.readme")
+        return int(before != after)
+    README.write_text(after, "utf-8")
+    return 0
+
+
+def refreshed(text: str) -> str:
+    """The README with every marked part as the measurements say."""
+    parts = {"expression": expression(), "tone": tone(), "footprint": footprint()}
+    for name, figures in parts.items():
+        marked = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
+        if not marked.search(text):
+            raise KeyError(f"README.md has no part marked {name}")
+        text = marked.sub(lambda match, figures=figures: f"{match[1]}\n{figures}\n\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def expression() -> str:
+    """The expression model's own figures."""
+    metrics = manifest.load(ROOT / "models" / "face-expression").metrics
+    unseen = metrics["without_training_duplicates"]
+    facts = (
+        f"{metrics['images']} images of FER-2013's {metrics['split'].capitalize()}Test, one plain pass,",
+        f"int8, {metrics['parameters']:,} parameters.",
+        f"Accuracy {_interval(metrics, 'accuracy')} with a 95 % bootstrap",
+        f"interval, {_percent(unseen['accuracy'])} without the images that also stand in the training data;",
+        f"calibration error {_percent(metrics['ece'])}.",
+        f"The kit claims an expression for {_percent(metrics['claimed'])} of these faces and is right about",
+        f"{_percent(metrics['claimed_accuracy'])} of those; the others read `uncertain`.",
+    )
+    formats = [_both("accuracy", metrics, "accuracy"), _both("macro-F1", metrics, "macro_f1")]
+    recalls = {label: figures["recall"] for label, figures in metrics["per_class"].items()}
+    return "\n".join([*facts, "", *FORMATS_HEAD, *formats, "", _table("recall", recalls)])
+
+
+def tone() -> str:
+    """The tone model's own figures."""
+    metrics = manifest.load(ROOT / "models" / "voice-tone").metrics
+    facts = (
+        f"{metrics['clips']} clips of {metrics['speakers']} RAVDESS speakers it was never trained on, six",
+        f"classes, int8, {metrics['parameters']:,} parameters.",
+        f"Unweighted average recall {_interval(metrics, 'uar')} with a 95 % bootstrap interval over",
+        f"speakers. The kit claims a tone for {_percent(metrics['claimed'])} of the utterances and is right",
+        f"about {_percent(metrics['claimed_accuracy'])} of those.",
+        f"In {metrics['false_hours'] * 60:.0f} minutes of",
+        "coughing, laughing, singing, children's talk and noises it claimed a negative emotion",
+        f"{metrics['false_per_hour']:.1f} times an hour.",
+    )
+    formats = [_both("unweighted average recall", metrics, "uar")]
+    return "\n".join([*facts, "", *FORMATS_HEAD, *formats, "", _table("recall", metrics["per_class_recall"])])
+
+
+def footprint() -> str:
+    """What a running kit costs."""
+    result = Footprint(**json.loads((RESULTS / "footprint.json").read_text("utf-8")))
+    machine, *rows = describe(result).splitlines()
+    return "\n".join([machine + ".", "", "| | |", "|---|---|", *rows])
+
+
+def _both(title: str, metrics: Mapping[str, Any], key: str) -> str:
+    formats = metrics["formats"]
+    return f"| {title} | {_percent(formats['tflite'][key])} | {_percent(formats['onnx'][key])} |"
+
+
+def _interval(metrics: Mapping[str, Any], key: str) -> str:
+    low, high = (f"{100 * end:.1f}" for end in metrics[f"{key}_interval"])
+    return f"{_percent(metrics[key])} ({low} to {high})"
+
+
+def _table(title: str, values: Mapping[str, float]) -> str:
+    head = f"| | {' | '.join(values)} |"
+    line = "|---" * (len(values) + 1) + "|"
+    return "\n".join(
+        [head, line, f"| {title} | {' | '.join(_percent(value) for value in values.values())} |"]
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
