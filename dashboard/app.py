@@ -100,7 +100,8 @@ class _Routes:
             self._feed.admit()
         except Full as error:
             raise HTTPException(503, "too many pages are open") from error
-        return StreamingResponse(self._feed.stream(), media_type="text/event-stream")
+        headers = {"X-Accel-Buffering": "no"}  # a proxy that collects would hold the news back
+        return StreamingResponse(self._feed.stream(), media_type="text/event-stream", headers=headers)
 
     async def switch(self, request: Request) -> Response:
         """Send one switch to the kit. The kit's ``info`` shows whether it obeyed."""

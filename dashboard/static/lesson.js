@@ -153,13 +153,21 @@ function stack(run, x, y) {
   return parts;
 }
 
-// Through every point, level at each, so that no curve rises above what was read.
+// A cubic through every point that is level at each peak and so never rises above what was read.
 function curve(xs, ys, begin, end) {
   const at = (value) => value.toFixed(1);
+  const slopes = xs.map((_, i) => {
+    if (i === 0 || i === xs.length - 1) return 0;
+    const before = (ys[i] - ys[i - 1]) / (xs[i] - xs[i - 1]);
+    const after = (ys[i + 1] - ys[i]) / (xs[i + 1] - xs[i]);
+    return before * after > 0 ? (2 * before * after) / (before + after) : 0;
+  });
   let path = `${at(begin)} ${at(ys[0])}L${at(xs[0])} ${at(ys[0])}`;
   for (let i = 1; i < xs.length; i += 1) {
-    const middle = at((xs[i - 1] + xs[i]) / 2);
-    path += `C${middle} ${at(ys[i - 1])} ${middle} ${at(ys[i])} ${at(xs[i])} ${at(ys[i])}`;
+    const third = (xs[i] - xs[i - 1]) / 3;
+    const leave = `${at(xs[i - 1] + third)} ${at(ys[i - 1] + slopes[i - 1] * third)}`;
+    const arrive = `${at(xs[i] - third)} ${at(ys[i] - slopes[i] * third)}`;
+    path += `C${leave} ${arrive} ${at(xs[i])} ${at(ys[i])}`;
   }
   return `${path}L${at(end)} ${at(ys.at(-1))}`;
 }
@@ -177,7 +185,7 @@ function gap(run, x, bottom) {
 const label = (x, y, text) => draw("text", { class: "gap-text", x, y: y + 4 }, text);
 
 function axis(x, from, now, width, bottom) {
-  const stepS = [60, 120, 300, 600, 900, 1800].find((step) => ((minutes * 60) / step) * 62 < width) ?? 1800;
+  const stepS = [60, 120, 300, 600, 900, 1800].find((step) => ((minutes * 60) / step) * 84 < width) ?? 1800;
   const parts = [];
   const zone = new Date(now * 1000).getTimezoneOffset() * 60;
   for (let at = Math.ceil((from - zone) / stepS) * stepS + zone; at < now; at += stepS) {

@@ -336,8 +336,9 @@ OVERFLOW = """[...document.querySelectorAll('body *')].filter((one) => {
   const box = one.getBoundingClientRect();
   const style = getComputedStyle(one);
   const hidden = one.closest('.visually-hidden, .skip, .patterns, .name, svg');
-  const spills = style.overflowX === 'visible' && style.display !== 'inline' && one.scrollWidth > one.clientWidth + 1;
-  return !hidden && box.width && (box.right > innerWidth + 1 || box.left < -1 || spills);
+  const spills = one.scrollWidth > one.clientWidth + 1 && style.overflowX === 'visible';
+  const outside = box.right > innerWidth + 1 || box.left < -1;
+  return !hidden && box.width && (outside || (spills && style.display !== 'inline'));
 }).map((one) => one.outerHTML.slice(0, 120))"""
 
 
