@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs `make train-env`")
 
 from edge.types import LABELS, SettingsError, SourceError  # noqa: E402
 from tests.conftest import ROOT, SHARED  # noqa: E402
-from training import face, face_config, face_data, face_train, metrics, model_card  # noqa: E402
+from training import face, face_balance, face_config, face_data, face_train, metrics, model_card  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.face_augment import Augment, augment  # noqa: E402
 from training.nets import FaceNet, count_parameters  # noqa: E402
@@ -220,6 +220,21 @@ def test_figures_of_a_known_confusion() -> None:
     assert by_speaker == pytest.approx((4 / 6, 4 / 6)), "one group can only be drawn as it is"
 
 
+def test_biases_raise_a_neglected_label_just_enough() -> None:
+    random = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [500, 500, 40])
+    logits = random.normal(size=(1040, 3)).astype(np.float32)
+    logits[np.arange(1040), truth] += 1.5
+    logits[:, 2] -= 2
+    before = metrics.recalls(metrics.confusion(truth, logits.argmax(1), 3))
+    raised = face_balance.biases(logits, truth, least=0.5)
+    after = metrics.recalls(metrics.confusion(truth, (logits + raised).argmax(1), 3))
+    assert before[2] < 0.5 <= after.min()
+    assert raised[:2].tolist() == [0, 0]
+    assert after[2] < 0.6, "raised further than needed"
+    assert not face_balance.biases(logits, truth, least=0.0).any()
+
+
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     probs = np.tile([0.8, 0.2], (10, 1))
     assert metrics.calibration_error(probs, np.repeat([0, 1], [8, 2])) == pytest.approx(0.0)
@@ -255,7 +270,7 @@ def test_the_shipped_files_are_evaluated(
         ["horse"],
         ["face", "explore", "--data", "absent"],
         ["face", "evaluate", "--model", "absent", "--data", "absent"],
-        ["face", "margin", "--data", "absent", "--detector", "absent"],
+        ["face", "margin", "--data", "absent", "--weights", "absent"],
     ],
 )
 def test_a_wrong_command_is_told_without_a_traceback(
