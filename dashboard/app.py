@@ -79,8 +79,9 @@ class _Routes:
 
     async def healthz(self, _request: Request) -> Response:
         feed = self._feed
-        counts = {"kits": len(feed.board.kits), "refused": feed.refused.total(), "lost": self._bus.lost}
-        return JSONResponse({"ok": True, "broker": feed.broker, **counts})
+        counts = {"kits": len(feed.board.kits), "pages": feed.pages}
+        losses = {"refused": feed.refused.total(), "lost": self._bus.lost}
+        return JSONResponse({"ok": True, "broker": feed.broker} | counts | losses)
 
     async def kits(self, _request: Request) -> Response:
         return JSONResponse(self._feed.snapshot())

@@ -89,6 +89,11 @@ class Feed:
         self._phases: dict[str, tuple[str, bool]] = {}
         self._disk_complaint = ""
 
+    @property
+    def pages(self) -> int:
+        """How many pages are open."""
+        return len(self._pages)
+
     # ── From the broker ──────────────────────────────────────────────────────────────────────────────
 
     def receive(self, message: Message) -> None:

@@ -16,6 +16,7 @@ const known = { kits: new Map(), broker: true, connected: false, ready: false, a
 let chosen = memory.get("kit");
 let lossTimer = 0;
 let loading = 0; // counts requests, so that an overtaken answer is dropped
+let pendingWindows = null; // windows that arrive while the history is on its way
 
 const kit = () => known.kits.get(chosen) ?? null;
 const now = () => Date.now() / 1000 + known.aheadS;
@@ -69,7 +70,7 @@ function showBanners() {
 async function loadHistory() {
   const wanted = chosen;
   const ticket = (loading += 1);
-  const early = []; // windows that arrive while the history is on its way
+  const early = [];
   pendingWindows = early;
   setWindows([]);
   try {
@@ -88,7 +89,6 @@ async function loadHistory() {
   early.forEach(addWindow);
   redraw();
 }
-let pendingWindows = null;
 
 const on = {
   snapshot(snapshot) {

@@ -137,7 +137,8 @@ def test_history_wants_a_kit_that_is_known(client):
 
 def test_health_tells_counts(client, feed):
     tell(feed, "state", "{")
-    assert client.get("/healthz").json() == {"ok": True, "broker": False, "kits": 0, "refused": 1, "lost": 0}
+    counts = {"kits": 0, "pages": 0, "refused": 1, "lost": 0}
+    assert client.get("/healthz").json() == {"ok": True, "broker": False} | counts
 
 
 def test_kits_that_were_heard_are_listed(client, feed):
@@ -217,6 +218,15 @@ def test_history_outlives_the_server_and_drops_what_is_told_twice(broker, make_k
         windows = again.get("/api/history?kit=k1&minutes=10")["windows"]
     assert len(windows) == 13
     assert [window["ends"] for window in windows] == sorted(window["ends"] for window in windows)
+
+
+def test_a_page_that_was_closed_is_forgotten(server):
+    for _ in range(3):
+        stream = Stream(server.url)
+        next(iter(stream))
+        assert server.get("/healthz")["pages"] == 1
+        stream.close()
+        eventually(lambda: server.get("/healthz")["pages"] == 0)
 
 
 def test_an_open_page_does_not_keep_the_server_from_stopping(server):
