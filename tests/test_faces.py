@@ -1,5 +1,6 @@
 """Finding, following and cropping faces; the shipped detectors on real photographs where those exist."""
 
+import json
 from pathlib import Path
 from random import Random
 
@@ -225,3 +226,12 @@ def test_the_default_detector_finds_the_people_of_real_clips():
                 assert len(faces) == people, f"{clip}, frame {each.seq}"
                 tracks |= {found.track for found in faces}
         assert len(tracks) == people
+
+
+def test_the_documentation_shows_the_measured_results():
+    detectors = pytest.importorskip("benchmarks.detectors")
+    results = json.loads(Path("benchmarks/results/detectors.json").read_text("utf-8"))
+    text = Path("docs/detectors.md").read_text("utf-8")
+    assert detectors._tables(results["detectors"]) in text
+    for row in json.loads(Path("benchmarks/results/legibility.json").read_text("utf-8"))["by_size"]:
+        assert f"| {' | '.join(map(str, row.values()))} |" in text
