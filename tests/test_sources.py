@@ -71,6 +71,7 @@ class FakeCapture:
         assert api == (cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
         self._open = device in (0, "/dev/null")
         self._size = [640, 480]
+        self._packed = False
         self._given = 0
 
     def isOpened(self):  # noqa: N802
@@ -78,8 +79,12 @@ class FakeCapture:
 
     def set(self, key, value):
         assert self._open
+        self._packed |= key == cv2.CAP_PROP_FOURCC
         if key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT):
-            self._size[key == cv2.CAP_PROP_FRAME_HEIGHT] = int(value)
+            # As on USB 2: unpacked pictures are no larger than this, so the format has to be set first.
+            self._size[key == cv2.CAP_PROP_FRAME_HEIGHT] = (
+                int(value) if self._packed else min(int(value), 640)
+            )
         return True
 
     def read(self):
@@ -574,6 +579,8 @@ def test_usb_camera_that_is_not_there():
 def test_usb_camera_is_asked_for_the_size():
     with open_camera("opencv:0?width=320&height=240") as camera:
         assert next(iter(camera)).image.shape == (240, 320, 3)
+    with open_camera("opencv:0?width=1280&height=720") as camera:
+        assert next(iter(camera)).image.shape == (720, 1280, 3)
 
 
 @pytest.mark.usefixtures("hardware")

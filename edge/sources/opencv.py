@@ -1,7 +1,7 @@
 """``opencv:0`` or ``opencv:/dev/v4l/by-id/...``, with ``?width=640&height=480&fps=15``: a USB camera.
 
-A camera that was pulled out may block inside the driver for as long as it likes. So the reading happens in a
-thread of its own, and silence becomes an error here.
+A camera that was pulled out may block inside the driver for as long as it likes. So opening and reading
+happen in a thread of their own; that they failed, or that there is silence, is an error of the iteration.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class UsbCamera:
 
     def __init__(self, device: int | str, width: int, height: int, fps: float) -> None:
         self._device = device
-        self._wanted = {
+        # USB 2 is too slow for large pictures at more than a few per second unless the camera packs them.
+        packed = {cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG")} if width * height > 640 * 480 else {}
+        self._wanted = packed | {
             cv2.CAP_PROP_FRAME_WIDTH: width,
             cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: fps,
