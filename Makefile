@@ -26,7 +26,7 @@ lint: $(VENV)/.dev ## style, types and import rules
 	$(VENV)/bin/lint-imports --no-logo
 
 test-browser: $(VENV)/.dev ## the dashboard in Debian's Chromium
-	@systemd/debian-packages.sh chromium chromium-driver
+	@systemd/debian-packages.sh chromium
 	$(RUN) -m pytest -q -m browser $(ARGS)
 
 train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for the CPU, 3 GB)
