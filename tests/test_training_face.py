@@ -280,6 +280,20 @@ def test_a_wrong_command_is_told_without_a_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_training_from_the_command_line_makes_a_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "face.toml").write_text(TINY.replace("epochs = 3", "epochs = 1"), "utf-8")
+    run = str(tmp_path / "run")
+    command = ["face", "train", "--config", str(tmp_path / "face.toml"), "--data", str(data), "--run", run]
+    assert main(command) == 0
+    assert "parameters" in capsys.readouterr().out
+    again = TINY.replace('start = ""', f'start = "{run}"')
+    (tmp_path / "round2.toml").write_text(again, "utf-8")
+    assert main([*command[:2], "--config", str(tmp_path / "round2.toml"), *command[4:]]) == 2
+    assert "another recipe" in capsys.readouterr().err
+
+
 def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert face.main(["explore", "--data", str(data)]) == 0
     assert "PublicTest (2)" in capsys.readouterr().out

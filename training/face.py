@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.types import LABELS
 from training import face_config, face_data, metrics
+from training.allocator import keep_memory
 from training.candidate import Candidate
 
 CALIBRATION_FACES = 512
@@ -87,6 +88,7 @@ def _train(options: argparse.Namespace) -> None:
     from training.nets import count_parameters  # noqa: PLC0415
 
     torch.set_num_threads(options.threads)
+    keep_memory()
     config = face_config.load(options.config)
     splits = face_data.load(options.data)
     training, cleaning = face_data.clean(splits)
