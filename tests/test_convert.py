@@ -35,6 +35,7 @@ SPEC = LogMelInput(16000, 24, 512, 0.032, 0.010, 0.352, 60.0, 7600.0, -80.0, 0.0
 @pytest.fixture(scope="module")
 def candidate() -> Candidate:
     """A network that has learned to tell quiet, loud and striped."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     truth = np.arange(192) % 3
@@ -133,6 +134,7 @@ def test_the_threshold_is_the_smallest_that_is_right_often_enough() -> None:
 def test_the_whole_way_from_faces_to_a_model_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    torch.set_num_threads(1)
     data = write_faces(tmp_path / "data")
     (tmp_path / "face.toml").write_text(TINY, "utf-8")
     splits = face_data.load(data)
