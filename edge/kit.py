@@ -318,7 +318,7 @@ def make_detector(settings: Settings) -> Detector:
         return blazeface.open(weights.find("blazeface-back"))
     from edge.runtimes import retinaface
 
-    return retinaface.open(weights.find("retinaface"))
+    return retinaface.open(weights.find("retinaface"), side=settings.faces.search_px)
 
 
 def make_ears(settings: Settings) -> Ears:

@@ -48,6 +48,8 @@ class Faces:
     """Path of the official YuNet ONNX file, needed for ``detector = "yunet"``."""
     yunet_sha256: str = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
     """Of face_detection_yunet_2023mar.onnx, OpenCV Zoo."""
+    search_px: int = 1280
+    """RetinaFace looks at a picture of this width; smaller is faster and misses far faces."""
     max_fps: float = 5.0
     """Frames looked at per second; the camera may deliver more."""
 
@@ -124,6 +126,7 @@ class Settings:
             "mood.view",
             f"labels of {', '.join(LABELS)}",
         )
+        _require(160 <= self.faces.search_px <= 3840, "faces.search_px", "160 to 3840 pixels")
         _require(0.1 <= self.faces.max_fps <= 60, "faces.max_fps", "0.1 to 60")
         _require(1 <= self.expression.threads <= 16, "expression.threads", "1 to 16")
         _require(1 <= self.tone.threads <= 16, "tone.threads", "1 to 16")

@@ -5,7 +5,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from edge import daemon, weights
 from edge.events import Event, Health, Info, MoodWindow, Session, State, from_json
@@ -138,12 +140,18 @@ def test_the_daemon_ends_when_its_recording_does(tmp_path: Path, broker: int, su
 
 
 def test_a_source_that_fails_recovers_while_the_other_goes_on(
-    tmp_path: Path, broker: int, subscriber: Subscriber
+    tmp_path: Path, broker: int, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = settings(tmp_path, broker, microphone=Microphone(f"replay:{tmp_path}/none.wav"))
-    with Running(wanted):
-        eventually(lambda: "recovering" in subscriber.payloads("suasana/k1/source/microphone/status")[1:])
+    monkeypatch.setattr("random.random", lambda: 0.01)  # short waits between the attempts
+    sound = tmp_path / "late.wav"
+    status = "suasana/k1/source/microphone/status"
+    with Running(settings(tmp_path, broker, microphone=Microphone(f"replay:{sound}?loop=1"))):
         eventually(lambda: moods(subscriber))
+        assert subscriber.payloads(status)[-1] == "recovering"
+        draft = tmp_path / "draft.wav"
+        soundfile.write(draft, np.zeros(16_000, np.float32), 16_000)
+        draft.replace(sound)
+        eventually(lambda: subscriber.payloads(status)[-1] == "online")
 
 
 @pytest.mark.parametrize(
