@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,44 +23,60 @@ def open(path: Path, *, labels: int, threads: int) -> Runtime:
     Raises:
         ModelError: onnxruntime is not installed, or the file is torn or not such a model.
     """
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as failures
-    except ImportError:
-        raise ModelError("no ONNX runtime: install onnxruntime") from None
-    expected = (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NoSuchFile,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    )
-    try:
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(),
-            _options(onnxruntime, threads),
-            providers=[name for name in _PROVIDERS if name in onnxruntime.get_available_providers()],
-        )
-        return _Onnx(session, labels)
-    except (ValueError, OSError, *expected) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a usable ONNX model ({reason})") from error
+    with refusing(path, "ONNX model"):
+        return _Onnx(start_session(path, threads=threads), labels)
 
 
-def _options(onnxruntime: Any, threads: int) -> Any:
+def start_session(path: Path, *, threads: int) -> Any:
+    """An onnxruntime session as every adapter here wants it: quiet, not spinning, exact on x86.
+
+    Raises:
+        ModelError: onnxruntime is not installed. What it says about the file itself is for ``refusing``.
+    """
+    onnxruntime = _driver()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # An idle pool thread that spins would take a core from the detector.
+    options.log_severity_level = 4  # what is wrong is told in one line, by ModelError
+    # An idle pool thread that spins would take a core from the other lanes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if platform.machine().lower() in {"x86_64", "amd64"}:
         # Without VNNI the fast int8 kernels of x86 saturate at 16 bits and cost up to ten points of
         # accuracy. Arm has no such kernel and no such setting.
         options.add_session_config_entry("session.x64quantprecision", "1")
-    return options
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in _PROVIDERS if name in available]
+    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+
+
+@contextmanager
+def refusing(path: Path, kind: str) -> Iterator[None]:
+    """Turn every way in which onnxruntime refuses a file into a ModelError of one line."""
+    _driver()
+    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
+    expected = (
+        refusals.Fail,
+        refusals.InvalidArgument,
+        refusals.InvalidGraph,
+        refusals.InvalidProtobuf,
+        refusals.NoSuchFile,
+        refusals.NotImplemented,
+        refusals.RuntimeException,
+    )
+    try:
+        yield
+    except (ValueError, IndexError, OSError, *expected) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path}: not a usable {kind} ({reason})") from error
+
+
+def _driver() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ModelError("no ONNX runtime: install onnxruntime") from None
+    return onnxruntime
 
 
 class _Onnx:

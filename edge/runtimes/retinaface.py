@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.types import Box, FloatArray, ImageArray, ModelError
+from edge.runtimes.onnx import refusing, start_session
+from edge.types import Box, FloatArray, ImageArray
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
@@ -27,30 +28,10 @@ class RetinaFace:
     """Not thread-safe: one lane owns it."""
 
     def __init__(self, weights: Path, *, min_score: float, side: int, threads: int) -> None:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as refusals
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong with a file is told in one line, by ModelError
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(weights), options, providers=["CPUExecutionProvider"]
-            )
+        with refusing(weights, "RetinaFace file"):
+            self._session = start_session(weights, threads=threads)
             self._input = self._session.get_inputs()[0].name
-            self._outputs = [output.name for output in self._session.get_outputs()[:2]]
-        except (
-            refusals.Fail,
-            refusals.InvalidArgument,
-            refusals.InvalidGraph,
-            refusals.InvalidProtobuf,
-            refusals.NoSuchFile,
-            refusals.NotImplemented,
-            refusals.RuntimeException,
-        ) as error:
-            raise ModelError(f"{weights}: onnxruntime cannot load it ({type(error).__name__})") from error
+            self._outputs = [self._session.get_outputs()[number].name for number in range(2)]
         self._min_score = min_score
         self._side = side
 
@@ -86,10 +67,7 @@ def open(path: Path, *, min_score: float = 0.7, side: int = 1280, threads: int =
     Raises:
         ModelError: onnxruntime is missing, or refuses the file.
     """
-    try:
-        return RetinaFace(path, min_score=min_score, side=side, threads=threads)
-    except ImportError as error:
-        raise ModelError("the face detector needs onnxruntime: pip install onnxruntime") from error
+    return RetinaFace(path, min_score=min_score, side=side, threads=threads)
 
 
 @lru_cache(maxsize=4)

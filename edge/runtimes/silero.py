@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.types import RATE_HZ, FloatArray, ModelError
+from edge.runtimes.onnx import refusing, start_session
+from edge.types import RATE_HZ, FloatArray
 
 WINDOW = 512
 """New samples per call."""
@@ -53,30 +54,8 @@ def open(path: Path) -> SpeechGate:
     Raises:
         ModelError: onnxruntime is not installed, or the file is not Silero's.
     """
-    try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as failures
-    except ImportError:
-        raise ModelError("no ONNX runtime: install onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    expected = (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NoSuchFile,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    )
-    try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        gate = SpeechGate(session)
+    with refusing(path, "Silero VAD file"):
+        gate = SpeechGate(start_session(path, threads=1))
         gate(np.zeros(WINDOW, np.float32))
-    except (ValueError, OSError, *expected) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a usable Silero VAD file ({reason})") from error
     gate.reset()
     return gate
