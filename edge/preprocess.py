@@ -136,7 +136,7 @@ def _mel_filters(spec: LogMelInput) -> FloatArray:
     bins_hz = np.fft.rfftfreq(spec.fft, 1 / spec.rate_hz)[:, None]
     left, centre, right = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     triangles = np.minimum((bins_hz - left) / (centre - left), (right - bins_hz) / (right - centre))
-    return np.maximum(triangles, 0).astype(np.float32)
+    return np.asarray(np.maximum(triangles, 0), np.float32)
 
 
 def _to_mel(hertz: float) -> float:

@@ -78,7 +78,7 @@ def _anchors(width: int, height: int) -> FloatArray:
         rows, columns = -(-height // stride), -(-width // stride)
         y, x, side = np.meshgrid(np.arange(rows), np.arange(columns), sides, indexing="ij")
         grids.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, side], axis=-1).reshape(-1, 3))
-    return np.concatenate(grids).astype(np.float32)
+    return np.asarray(np.concatenate(grids), np.float32)
 
 
 def _decode(offsets: FloatArray, anchors: FloatArray) -> FloatArray:

@@ -211,7 +211,7 @@ def conform(chunks: Iterable[FloatArray], rate_hz: int, *, name: str) -> Iterato
     """
     if not 1000 <= rate_hz <= 768_000:
         raise SourceError(f"{name}: {rate_hz} Hz is no sample rate of sound")
-    held = np.empty(0, np.float32)
+    held: FloatArray = np.empty(0, np.float32)
     sane = (np.nan_to_num(chunk, posinf=1, neginf=-1) for chunk in chunks)
     for chunk in sane if rate_hz == RATE_HZ else _resampled(sane, rate_hz):
         held = np.concatenate([held, np.clip(chunk, -1, 1)])
