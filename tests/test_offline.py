@@ -30,7 +30,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a portrait that drifts, as an AVI file."""
     path = tmp_path_factory.mktemp("clips") / "portrait.avi"
     portrait = cv2.imread(str(PORTRAIT))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 512))
     for step in range(20):
         writer.write(np.roll(portrait, step, axis=1))
     writer.release()
