@@ -1,14 +1,12 @@
-"""FER-2013 with the FER+ votes: reading, cleaning, targets.
+"""FER-2013 with the FER+ votes: splits, cleaning, targets.
 
-The data is one lossless picture of all faces and one table; ``../shared/data/face/SOURCES.md`` says where it
-comes from. PublicTest selects, PrivateTest is read by the evaluate command only.
+PublicTest selects, PrivateTest is read by the evaluate command only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,25 +14,16 @@ import numpy.typing as npt
 
 from edge.manifest import ImageInput
 from edge.preprocess import face_tensor
-from edge.types import LABELS, FloatArray, ImageArray, SourceError
+from edge.types import LABELS, FloatArray, ImageArray
+from training import face_rows, face_sources
 
-SIDE = 48
-PIXELS, TABLE = "fer2013_pixels.png", "fer2013_labels.npz"
-USAGES = {"training": 0, "public": 1, "private": 2}
-VOTES = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "NF",
-)
-EXPRESSIONS = 8
-"""The first eight vote columns are expressions; the others say that there is none to see."""
+SIDE = face_rows.SIDE
+PIXELS, TABLE = face_sources.PIXELS, face_sources.TABLE
+USAGES = face_rows.USAGES
+VOTES, EXPRESSIONS = face_rows.VOTES, face_rows.EXPRESSIONS
+
+ALIKE = 0.94
+"""Correlation of two thumbnails above which they show the same photograph."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -60,43 +49,23 @@ class Faces:
         return Faces(self.images[rows], self.labels[rows], self.votes[rows], self.votes_for_nothing[rows])
 
 
-def load(folder: Path) -> dict[str, Faces]:
+def load(path: Path, votes: Path | None = None) -> dict[str, Faces]:
     """Read all three splits: ``training``, ``public``, ``private``.
 
+    Args:
+        path: where FER-2013 lies, in any of face_sources.FORMS.
+        votes: FER+'s table where it does not lie beside the faces.
+
     Raises:
-        SourceError: a file is missing or not what it should be.
+        SourceError: nothing is there, or it is not what it should be.
     """
-    table = _table(folder / TABLE)
-    count = len(table["label"])
-    images = _images(folder / PIXELS, count)
-    votes = table["votes"].astype(np.float32) * table["votes_ok"][:, None]
-    total = np.maximum(votes.sum(1, keepdims=True), 1)
-    expressions = votes[:, :EXPRESSIONS]
+    rows = face_sources.read(path, votes)
+    counts = rows.votes.astype(np.float32)
+    total = np.maximum(counts.sum(1, keepdims=True), 1)
+    expressions = counts[:, :EXPRESSIONS]
     shares = expressions / np.maximum(expressions.sum(1, keepdims=True), 1)
-    everything = Faces(images, table["label"].astype(np.int64), shares, (votes / total)[:, VOTES.index("NF")])
-    return {name: everything.take(table["usage"] == code) for name, code in USAGES.items()}
-
-
-def _table(path: Path) -> dict[str, npt.NDArray[Any]]:
-    needed = ("label", "usage", "votes", "votes_ok")
-    try:
-        with np.load(path) as archive:
-            return {name: archive[name] for name in needed}
-    except FileNotFoundError:
-        raise SourceError(f"{path}: not found; --data names the folder that holds it") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise SourceError(f"{path}: not the FER-2013 table ({error})") from error
-
-
-def _images(path: Path, count: int) -> ImageArray:
-    sheet = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if sheet is None:
-        raise SourceError(f"{path}: not found or not a picture; --data names the folder that holds it")
-    rows, columns = sheet.shape[0] // SIDE, sheet.shape[1] // SIDE
-    if sheet.shape != (rows * SIDE, columns * SIDE) or rows * columns < count:
-        raise SourceError(f"{path}: {sheet.shape[1]} x {sheet.shape[0]} pixels cannot hold {count} faces")
-    tiles = sheet.reshape(rows, SIDE, columns, SIDE).transpose(0, 2, 1, 3).reshape(-1, SIDE, SIDE)
-    return np.ascontiguousarray(tiles[:count], np.uint8)
+    everything = Faces(rows.images, rows.labels, shares, (counts / total)[:, VOTES.index("NF")])
+    return {name: everything.take(rows.usages == code) for name, code in USAGES.items()}
 
 
 def contained(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
@@ -105,23 +74,68 @@ def contained(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
     return np.array([image.tobytes() in known for image in faces.images], bool)
 
 
+def near(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
+    """Which of *faces* are the same photograph as one of *others*: cropped anew, watermarked or mirrored.
+
+    Pictures are compared as thumbnails of 16 x 16, freed of brightness and contrast. Looked at by eye, all
+    FER-2013 pairs above ALIKE were one photograph, and from 0.935 down every other pair was not.
+    """
+    known = np.concatenate([_thumbnails(others.images), _thumbnails(others.images[:, :, ::-1])])
+    found = [
+        (part @ known.T).max(1) > ALIKE
+        for part in np.array_split(_thumbnails(faces.images), 1 + len(faces) // 1024)
+    ]
+    return np.concatenate(found)
+
+
+def _thumbnails(images: ImageArray) -> FloatArray:
+    """N x 256, each of mean 0 and length 1, so that a product of two is their correlation."""
+    small = np.stack([cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in images])
+    flat = small.reshape(len(small), -1).astype(np.float32)
+    flat -= flat.mean(1, keepdims=True)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def disputed(faces: Faces) -> npt.NDArray[np.bool_]:
+    """Which of *faces* occur more than once, pixel for pixel, and not always with the same label."""
+    labels: dict[bytes, set[int]] = {}
+    keys = [image.tobytes() for image in faces.images]
+    for key, label in zip(keys, faces.labels.tolist(), strict=True):
+        labels.setdefault(key, set()).add(label)
+    return np.array([len(labels[key]) > 1 for key in keys], bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """What was taken out of the training split, in pictures."""
+    """What was taken out of the training split, in pictures; one that is out for two reasons counts twice."""
 
     in_public: int
+    """Exact copies of PublicTest pictures."""
     in_private: int
+    near_public: int
+    """The same photograph as one of PublicTest, but other pixels."""
+    near_private: int
+    disputed: int
+    """Copies of one picture under different labels."""
     not_a_face: int
+    """Most FER+ voters saw none."""
 
 
 def clean(splits: dict[str, Faces]) -> tuple[Faces, Cleaning]:
-    """The training split without pictures that a test split holds too and without those that show no face."""
+    """The training split without what a test split shows too, is labelled both ways, or shows no face."""
     training = splits["training"]
-    in_public = contained(training, splits["public"])
-    in_private = contained(training, splits["private"])
-    not_a_face = training.votes_for_nothing > 0.5
-    kept = training.take(~(in_public | in_private | not_a_face))
-    return kept, Cleaning(int(in_public.sum()), int(in_private.sum()), int(not_a_face.sum()))
+    in_public, in_private = (contained(training, splits[name]) for name in ("public", "private"))
+    near_public, near_private = (near(training, splits[name]) for name in ("public", "private"))
+    reasons = {
+        "in_public": in_public,
+        "in_private": in_private,
+        "near_public": near_public & ~in_public,
+        "near_private": near_private & ~in_private,
+        "disputed": disputed(training),
+        "not_a_face": training.votes_for_nothing > 0.5,
+    }
+    kept = training.take(~np.any(list(reasons.values()), axis=0))
+    return kept, Cleaning(**{name: int(rows.sum()) for name, rows in reasons.items()})
 
 
 def batch(faces: Faces, spec: ImageInput) -> FloatArray:
@@ -129,7 +143,7 @@ def batch(faces: Faces, spec: ImageInput) -> FloatArray:
     return face_tensor(list(faces.images), spec)
 
 
-def targets(faces: Faces, votes: float) -> npt.NDArray[np.float32]:
+def targets(faces: Faces, votes: float, labels: int = len(LABELS)) -> npt.NDArray[np.float32]:
     """What to learn per face: its own label, softened by what people who voted alike were labelled.
 
     FER+ voters move many faces to another class than FER-2013's, fear to surprise above all, so their votes
@@ -138,11 +152,13 @@ def targets(faces: Faces, votes: float) -> npt.NDArray[np.float32]:
     Args:
         faces: the training split.
         votes: share of the translated votes in the target, 0..1.
+        classes: how many labels there are.
+        labels: number of classes.
 
     Returns:
         N x labels, each row sums to 1.
     """
-    own = np.eye(len(LABELS), dtype=np.float32)[faces.labels]
+    own = np.eye(labels, dtype=np.float32)[faces.labels]
     table = own.T @ faces.votes
     table /= np.maximum(table.sum(0, keepdims=True), 1e-6)
     translated = faces.votes @ table.T
