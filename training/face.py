@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.types import LABELS
-from training import face_config, face_data, metrics
+from edge.types import LABELS, SettingsError
+from training import face_config, face_data
 from training.allocator import keep_memory
 from training.candidate import Candidate
 
@@ -98,20 +99,21 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from training import face_evaluate, model_card, model_toml  # noqa: PLC0415
+    from training import face_evaluate, face_report, face_tables, model_card, model_toml  # noqa: PLC0415
 
-    table, reading = face_evaluate.evaluate(options.model, options.data, options.split, quiet=options.json)
-    if options.json:
-        print(json.dumps(table, indent=2))
-    else:
-        print(face_evaluate.describe(table))
+    if options.quick and options.write_metrics:
+        raise SettingsError("--quick leaves out figures that --write-metrics has to store")
+    found = face_evaluate.evaluate(
+        options.model, options.data, options.split, runs=options.run, quick=options.quick, quiet=options.json
+    )
+    text = face_tables.describe(found.table)
+    print(json.dumps(found.table, indent=2) if options.json else text)
     if options.report:
-        matrix = metrics.confusion(reading.truth, reading.predicted, len(LABELS))
-        title = f"{options.split}: {100 * table['accuracy']:.1f} % right, shares of each row in %"
-        metrics.draw_confusion(matrix, LABELS, title, options.report / "confusion.png")
+        page = face_report.write(options.report, found, options.run)
+        print(f"{page}: holds photographs of the data, so keep it to yourself", file=sys.stderr)
     if options.write_metrics:
-        model_toml.write_metrics(options.model, table)
-        model_card.refresh(options.model, face_evaluate.describe(table))
+        model_toml.write_metrics(options.model, found.table)
+        model_card.refresh(options.model, text)
 
 
 def _margin(options: argparse.Namespace) -> None:
@@ -159,7 +161,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--split", choices=face_data.USAGES, default="public", help="default: %(default)s")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    evaluate.add_argument("--report", type=Path, metavar="DIR", help="also draw the confusion matrix there")
+    evaluate.add_argument(
+        "--quick", action="store_true", help="leave out how the faces are read under worse conditions"
+    )
+    evaluate.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="also write report.html and its pictures there (not for git)",
+    )
+    evaluate.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="run folder that made the model, for curves and cost; again for every other (teachers, rounds)",
+    )
     evaluate.add_argument(
         "--write-metrics", action="store_true", help="store the figures in model.toml and MODEL_CARD.md"
     )

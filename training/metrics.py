@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
+
+ROUNDS = 1000
+"""Resamplings of a bootstrap interval."""
+BINS = 15
+"""Of confidence, for the calibration error."""
 
 
 def confusion(truth: IntArray, predicted: IntArray, classes: int) -> IntArray:
@@ -48,28 +52,30 @@ def macro_f1(matrix: IntArray) -> float:
     return float(f1_scores(matrix)[matrix.sum(1) > 0].mean())
 
 
-def calibration_error(probs: Probabilities, truth: IntArray, bins: int = 15) -> float:
+def calibration_error(probs: Probabilities, truth: IntArray, bins: int = BINS) -> float:
     """Expected calibration error (Guo et al. 2017): mean gap of confidence and accuracy over equal bins."""
+    places, gaps = _gaps(probs, truth, bins)
+    return float(np.abs(np.bincount(places, gaps, minlength=bins)).sum() / max(1, len(truth)))
+
+
+def _gaps(probs: Probabilities, truth: IntArray, bins: int) -> tuple[IntArray, Probabilities]:
+    """Per item, its bin of confidence, and confidence less whether it was right."""
     sure, right = probs.max(1), probs.argmax(1) == truth
-    places = np.minimum((sure * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(places, sure - right, minlength=bins)
-    return float(np.abs(gaps).sum() / max(1, len(truth)))
+    return np.minimum((sure * bins).astype(np.int64), bins - 1), np.asarray(sure - right, np.float64)
 
 
-def interval(
-    figure: Callable[[IntArray], float],
+def resample(
     truth: IntArray,
     predicted: IntArray,
     classes: int,
     *,
     groups: IntArray | None = None,
-    rounds: int = 1000,
+    rounds: int = ROUNDS,
     seed: int = 0,
-) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a figure of the confusion matrix.
+) -> IntArray:
+    """Confusion matrices of bootstrap samples, rounds x classes x classes.
 
     Args:
-        figure: accuracy, macro_f1, average_recall.
         truth: N class indices.
         predicted: N class indices.
         classes: how many there are.
@@ -79,44 +85,52 @@ def interval(
     """
     random = np.random.default_rng(seed)
     cells = truth * classes + predicted
-    members = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    matrices = np.zeros((0, 0), np.int64)
-    if members is not None:
-        matrices = np.zeros((int(members.max()) + 1, classes**2), np.int64)
-        np.add.at(matrices, (members, cells), 1)
+    if groups is None:  # drawing items with replacement fills the cells by a multinomial
+        counts = np.bincount(cells, minlength=classes**2)
+        matrices = random.multinomial(len(cells), counts / len(cells), rounds)
+    else:
+        members = np.unique(groups, return_inverse=True)[1]
+        counts = np.zeros((int(members.max()) + 1, classes**2), np.int64)
+        np.add.at(counts, (members, cells), 1)
+        draws = random.integers(0, len(counts), (rounds, len(counts)))
+        matrices = np.stack([counts[drawn].sum(0) for drawn in draws])
+    return np.asarray(matrices, np.int64).reshape(rounds, classes, classes)
+
+
+def interval(
+    figure: Callable[[IntArray], float],
+    truth: IntArray,
+    predicted: IntArray,
+    classes: int,
+    *,
+    groups: IntArray | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of accuracy, macro_f1 or average_recall; the rest is as in ``resample``."""
+    matrices = resample(truth, predicted, classes, groups=groups, rounds=rounds, seed=seed)
+    return middle([figure(matrix) for matrix in matrices])
+
+
+def calibration_interval(
+    probs: Probabilities, truth: IntArray, *, bins: int = BINS, rounds: int = ROUNDS, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of ``calibration_error``.
+
+    It lies higher than the error itself where that is small: a sample of a sample adds gaps by chance.
+    """
+    random = np.random.default_rng(seed)
+    places, gaps = _gaps(probs, truth, bins)
+    count = len(truth)
     figures = []
     for _ in range(rounds):
-        if members is None:
-            drawn = cells[random.integers(0, len(cells), len(cells))]
-            matrix = np.bincount(drawn, minlength=classes**2)
-        else:
-            matrix = matrices[random.integers(0, len(matrices), len(matrices))].sum(0)
-        figures.append(figure(matrix.reshape(classes, classes)))
-    low, high = np.percentile(figures, [2.5, 97.5])
+        rows = random.integers(0, count, count)
+        figures.append(float(np.abs(np.bincount(places[rows], gaps[rows], minlength=bins)).sum() / count))
+    return middle(figures)
+
+
+def middle(figures: Sequence[float]) -> tuple[float, float]:
+    """The middle 95 % of resampled figures; samples in which the figure does not exist are left out."""
+    found = np.asarray(figures, np.float64)
+    low, high = np.percentile(found[np.isfinite(found)], [2.5, 97.5])
     return float(low), float(high)
-
-
-def draw_confusion(matrix: IntArray, labels: Sequence[str], title: str, path: Path) -> None:
-    """Write the confusion matrix as a picture: shares of each row, coloured and in figures."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  slow, and rarely needed
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    drawing = Figure(figsize=(1.6 + 0.8 * len(labels), 1.4 + 0.7 * len(labels)), layout="constrained")
-    axes = drawing.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
-    axes.set_yticks(
-        range(len(labels)), [f"{label} ({count})" for label, count in zip(labels, matrix.sum(1), strict=True)]
-    )
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("labelled (how many)")
-    axes.set_title(title)
-    for row in range(len(labels)):
-        for column in range(len(labels)):
-            share = shares[row, column]
-            ink = "white" if share > 0.5 else "black"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(drawing)
-    drawing.savefig(path)

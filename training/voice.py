@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.types import VOICE_LABELS
-from training import metrics, voice_config, voice_data
+from training import figures, voice_config, voice_data
 from training.candidate import Candidate
 
 CALIBRATION_STRETCHES = 512
@@ -104,7 +104,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.report:
         recall = f"average recall {100 * table['uar']:.1f} %"
         title = f"{table['corpus']}, {options.split} speakers: {recall}, shares of each row in %"
-        metrics.draw_confusion(reading.matrix, VOICE_LABELS, title, options.report / "confusion.png")
+        figures.draw_confusion(reading.matrix, VOICE_LABELS, title, options.report / "confusion.png")
     if options.write_metrics:
         model_toml.write_metrics(options.model, table)
         model_card.refresh(options.model, voice_evaluate.describe(table))
