@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,9 +16,10 @@ pytest.importorskip("torch", reason="needs `make train-env`")
 from edge import manifest
 from edge.types import LABELS, ImageArray, SettingsError
 from tests.conftest import ROOT
-from training import cost, face_data, face_report, face_tables, face_views, figures, metrics
+from tests.test_training_face import write_faces
+from training import cost, face_data, face_report, face_tables, face_views, figures, metrics, model_toml
 from training.__main__ import main
-from training.face_evaluate import Evaluation, robustness
+from training.face_evaluate import Evaluation, evaluate, robustness
 from training.face_reading import Reading
 from training.face_robustness import CONDITIONS
 
@@ -353,3 +355,24 @@ def test_a_confusion_matrix_is_drawn(tmp_path: Path) -> None:
         np.array([[3, 1], [0, 0]]), ("a", "b"), "empty row", tmp_path / "new" / "confusion.png"
     )
     assert cv2.imread(str(tmp_path / "new" / "confusion.png")) is not None
+
+
+def test_the_figures_survive_model_toml(evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = tmp_path / "another-name"
+    shutil.copytree(MODEL, folder)
+    model_toml.write_metrics(folder, evaluation.table)
+    assert manifest.load(folder).metrics == evaluation.table
+
+
+def test_a_model_keeps_what_its_training_took(tmp_path: Path) -> None:
+    folder, data = tmp_path / "another-name", write_faces(tmp_path / "faces")
+    shutil.copytree(MODEL, folder)
+    spent = cost.summarise([cost.Cost(1800, 2, "cpu")])
+    model_toml.write_metrics(folder, {"training": spent})
+    kept = evaluate(folder, data, "public", quick=True, quiet=True).table
+    assert kept["training"] == spent
+    assert "robustness" not in kept
+    assert kept["images"] == 21
+    (tmp_path / cost.FILE).write_text('{"seconds": 36.0, "threads": 1, "device": "cpu"}', "utf-8")
+    fresh = evaluate(folder, data, "public", runs=[tmp_path, tmp_path], quick=True, quiet=True).table
+    assert (fresh["training"]["runs"], fresh["training"]["hours"]) == (2, 0.02)
