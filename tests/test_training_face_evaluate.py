@@ -80,7 +80,7 @@ def table_of(found: Reading, faces: face_data.Faces, *, whole: bool = True) -> d
         "formats": {"tflite": {"bytes": 12, **face_views.quality(found)}},
         "per_class": face_views.per_class(found, LABELS),
         **robustness(dict.fromkeys(CONDITIONS, found), LABELS, whole=whole),
-        "training": cost.summarise([cost.Cost(3600, 2, "cpu")]),
+        "training": cost.summarise([cost.Cost(3600, 2, "CPU")]),
     }
 
 
@@ -250,14 +250,16 @@ def test_the_worst_conditions_are_told_label_by_label() -> None:
 
 
 def test_energy_and_carbon_follow_from_time_and_assumptions(tmp_path: Path) -> None:
-    hour = cost.Cost(3600, 2, "cpu")
+    hour = cost.Cost(3600, 2, "CPU")
     assert cost.kwh([hour], watts_per_core=10) == pytest.approx(0.020 * cost.OVERHEAD)
     assert cost.kwh([hour, hour]) == pytest.approx(2 * cost.kwh([hour]))
     assert cost.kwh([cost.Cost(3600, 0, "NVIDIA H100 80GB HBM3")]) == pytest.approx(0.7 * cost.OVERHEAD)
+    shared = cost.Cost(3600, 2, "4 x CPU")
+    assert cost.kwh([shared], watts_per_core=10) == pytest.approx(4 * cost.kwh([hour], watts_per_core=10))
     assert cost.co2e_g(2.0, grid_kg_per_kwh=0.5) == pytest.approx(1000)
     table = cost.summarise([hour])
     assert table["co2e_g"] == pytest.approx(1000 * table["kwh"] * cost.GRID_KG_PER_KWH, abs=0.5)
-    (tmp_path / cost.FILE).write_text('{"seconds": 3600.0, "threads": 2, "device": "cpu"}', "utf-8")
+    (tmp_path / cost.FILE).write_text('{"seconds": 3600.0, "threads": 2, "device": "CPU"}', "utf-8")
     assert cost.load(tmp_path) == hour
     for torn in ("{", "[]", '{"seconds": 1}', '{"seconds": -1, "threads": 1, "device": "cpu"}'):
         (tmp_path / cost.FILE).write_text(torn, "utf-8")
@@ -367,7 +369,7 @@ def test_the_figures_survive_model_toml(evaluation: Evaluation, tmp_path: Path) 
 def test_a_model_keeps_what_its_training_took(tmp_path: Path) -> None:
     folder, data = tmp_path / "another-name", write_faces(tmp_path / "faces")
     shutil.copytree(MODEL, folder)
-    spent = cost.summarise([cost.Cost(1800, 2, "cpu")])
+    spent = cost.summarise([cost.Cost(1800, 2, "CPU")])
     model_toml.write_metrics(folder, {"training": spent})
     kept = evaluate(folder, data, "public", quick=True, quiet=True).table
     assert kept["training"] == spent

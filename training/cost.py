@@ -1,11 +1,12 @@
 """What training a model cost: hours, energy, carbon; estimated from the time, and every assumption is here.
 
-Training leaves ``cost.json`` in its run folder, ``{"seconds": 5400.0, "threads": 2, "device": "cpu"}``.
+Training leaves ``cost.json`` in its run folder, ``{"seconds": 5400.0, "threads": 2, "device": "CPU"}``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,15 @@ class Cost:
 
     seconds: float
     threads: int
+    """Of each process."""
     device: str
-    """``cpu``, or what the accelerator calls itself."""
+    """``CPU``, or what the accelerator calls itself; ``2 x …`` where as many processes shared the work."""
 
     def watts(self, watts_per_core: float = WATTS_PER_CORE) -> float:
         """Power drawn meanwhile, without the building's overhead."""
-        return self.threads * watts_per_core + _accelerator_watts(self.device)
+        shared = re.match(r"(\d+) x (.+)", self.device)
+        count, device = (int(shared[1]), shared[2]) if shared else (1, self.device)
+        return count * (self.threads * watts_per_core + _accelerator_watts(device))
 
 
 def load(run: Path) -> Cost:
@@ -84,11 +88,11 @@ def summarise(costs: list[Cost]) -> dict[str, Any]:
 
 
 def _name(cost: Cost) -> str:
-    threads = f"{cost.threads} CPU threads"
-    return threads if cost.device == "cpu" else f"{cost.device} and {threads}"
+    threads = f"{cost.threads} threads"
+    return f"{cost.device}, {threads}"
 
 
 def _accelerator_watts(device: str) -> float:
-    if device == "cpu":
+    if device.lower() == "cpu":
         return 0.0
     return next((watts for part, watts in WATTS_BY_DEVICE.items() if part in device), WATTS_OTHER_DEVICE)

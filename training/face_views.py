@@ -95,7 +95,8 @@ def ferplus_majority(reading: Reading, faces: Faces, labels: Sequence[str]) -> d
 
 def majority(faces: Faces, labels: Sequence[str]) -> IntArray:
     """Per face the label with most FER+ votes, or -1 where that is none of *labels* or shared by two."""
-    places = [labels.index(FER_PLUS[name]) if name in FER_PLUS else -1 for name in VOTES]
+    wanted = [FER_PLUS.get(name) for name in VOTES]
+    places = [labels.index(name) if name in labels else -1 for name in wanted]
     most = faces.votes.max(1)
     alone = (faces.votes > most[:, None] - 1e-4).sum(1) == 1
     clear = alone & (most > 0) & (faces.votes_for_nothing <= 0.5)
