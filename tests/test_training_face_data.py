@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,8 @@ import pytest
 pytest.importorskip("tqdm", reason="needs `make train-env`")
 
 from edge.types import LABELS, SourceError
-from tests.conftest import SHARED
-from training import face_csv, face_data, face_folders, face_rows
+from training import face_csv, face_data, face_explore, face_folders, face_rows
+from training.__main__ import main
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
 VOTES_HEADER = "Usage,Image name," + ",".join(face_data.VOTES)
@@ -277,8 +278,76 @@ def test_folders_are_known_by_the_names_of_splits(tmp_path: Path) -> None:
     assert face_rows.label_code("7") is None
 
 
-@pytest.mark.skipif(not (SHARED / "face").is_dir(), reason="../shared/data/face is not here")
-def test_the_real_archive_keeps_its_votes_but_for_the_row_that_has_anothers() -> None:
-    training = face_data.load(SHARED / "face")["training"]
-    assert not training.votes[5274].any()
-    assert training.votes[5273].sum() == pytest.approx(1)
+def explored(tmp_path: Path, *, votes: bool) -> face_explore.Exploration:
+    made = Made()
+    made.labels[7:11] = (0, 1, 0, 2)
+    made.images[8] = made.images[7]  # angry and disgust
+    made.images[9] = made.images[10]  # angry and fear
+    made.images[12] = made.images[11]  # copies under
+    made.labels[12] = made.labels[11]  # one label
+    made.images[0] = made.images[14]  # in PublicTest too
+    made.images[1] = made.images[30][:, ::-1]  # PrivateTest's, mirrored
+    made.votes[:] = 0
+    made.votes[:, face_data.VOTES.index("happiness")] = 6
+    made.votes[:, face_data.VOTES.index("sadness")] = 4
+    made.votes[2] = [0] * 9 + [10]
+    folder = made.kaggle_csv(tmp_path)
+    if votes:
+        (folder / "fer2013new.csv").write_text("\n".join(made.votes_lines()), "utf-8")
+    return face_explore.explore(face_data.load(folder))
+
+
+def test_exploring_counts_faces_reasons_copies_and_votes(tmp_path: Path) -> None:
+    found = explored(tmp_path, votes=True)
+    assert {name: int(counts.sum()) for name, counts in found.counts.items()} == {
+        "training": 14,
+        "public": 14,
+        "private": 14,
+    }
+    cleaning = found.cleaning
+    assert (cleaning.in_public, cleaning.near_private, cleaning.disputed, cleaning.not_a_face) == (1, 1, 4, 1)
+    assert found.kept == 14 - 7
+    copies = found.copies
+    assert (copies.groups, copies.pictures, copies.spare, copies.largest) == (3, 6, 3, 2)
+    assert (copies.disputed_groups, copies.disputed_pictures) == (2, 4)
+    assert copies.pairs == {(0, 1): 1, (0, 2): 1}
+    assert found.shares.sum(0) == pytest.approx([0, 1, 0, 1, 0, 0, 0, 0])
+    happy = LABELS.index("happy")
+    assert found.agreed[happy] == found.asked[happy] > 0
+    assert found.agreed.sum() == found.agreed[happy], "sadness had fewer votes than happiness everywhere"
+
+
+def test_the_page_holds_its_pictures_and_git_ignores_the_faces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Made()
+    made.images[3] = made.images[17] // 2 + 60  # like one of PublicTest, but other pixels
+    made.kaggle_csv(tmp_path)
+    (tmp_path / "fer2013new.csv").write_text("\n".join(made.votes_lines()), "utf-8")
+    page = tmp_path / "page"
+    assert main(["face", "explore", "--data", str(tmp_path), "--out", str(page)]) == 0
+    told = capsys.readouterr().out
+    assert "PublicTest (0)" in told
+    assert "| same photograph as in PublicTest, other pixels" in told
+    shown = re.findall(r'<img src="([^"]+)"', (page / "data.html").read_text("utf-8"))
+    assert set(shown) == {"counts.png", "cleaning.png", "agreement.png", "photographs/near.png"}
+    for name in shown:
+        assert cv2.imread(str(page / name)) is not None
+    assert (page / "photographs" / ".gitignore").read_text() == "*\n"
+
+
+def test_without_votes_nothing_is_said_about_voters(tmp_path: Path) -> None:
+    found = explored(tmp_path, votes=False)
+    titles = [one.title for one in face_explore.sections(found)]
+    assert not any("FER+" in title for title in titles)
+    assert len(titles) == 3
+    assert found.cleaning.not_a_face == 0
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Made().kaggle_csv(tmp_path)
+    command = ["face", "explore", "--data", str(tmp_path), "--out", str(tmp_path / "fer2013.csv" / "page")]
+    assert main(command) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.types import LABELS, SettingsError
-from training import face_config, face_data
+from training import face_config, face_data, face_sources
 from training.allocator import keep_memory
 from training.candidate import Candidate
 
@@ -63,23 +63,13 @@ def candidate(run: Path, data: Path) -> Candidate:
 
 
 def _explore(options: argparse.Namespace) -> None:
-    splits = face_data.load(options.data)
-    print(f"{'':>10}" + "".join(f"{label:>10}" for label in LABELS) + f"{'all':>10}")
-    for name, faces in splits.items():
-        counts = np.bincount(faces.labels, minlength=len(LABELS))
-        print(f"{name:>10}" + "".join(f"{count:>10}" for count in counts) + f"{len(faces):>10}")
-    kept, cleaning = face_data.clean(splits)
-    print(
-        f"training without pictures that PublicTest ({cleaning.in_public}) or PrivateTest "
-        f"({cleaning.in_private}) holds too and without those that show no face ({cleaning.not_a_face}): "
-        f"{len(kept)}"
-    )
-    own = np.eye(len(LABELS), dtype=np.float32)[kept.labels]
-    shares = own.T @ kept.votes / np.maximum(kept.votes.sum(0), 1)
-    print("\nwhat FER-2013 calls the faces that FER+ voters called (columns sum to 1):")
-    print(f"{'':>10}" + "".join(f"{name:>11}" for name in face_data.VOTES[: face_data.EXPRESSIONS]))
-    for label, row in zip(LABELS, shares, strict=True):
-        print(f"{label:>10}" + "".join(f"{share:>11.2f}" for share in row))
+    from training import face_explore, pages  # noqa: PLC0415
+
+    splits = face_data.load(options.data, options.votes)
+    found = face_explore.explore(splits)
+    print(pages.markdown(face_explore.sections(found)))
+    if options.out:
+        print(f"\n{face_explore.write(options.out, found, splits, str(options.data))}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -141,12 +131,16 @@ def _parser() -> argparse.ArgumentParser:
             "--data",
             type=Path,
             default=Path("../shared/data/face"),
-            help=f"folder with {face_data.PIXELS} and {face_data.TABLE} (default: %(default)s)",
+            help=f"file or folder with {face_sources.FORMS} (default: %(default)s)",
         )
         one.set_defaults(command=command)
         return one
 
-    add("explore", _explore, "say what is in the data, what is taken out of it, and how voters disagree")
+    explore = add(
+        "explore", _explore, "say what is in the data, what is taken out of it, and how voters disagree"
+    )
+    explore.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
+    explore.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
     train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
     train.add_argument(
         "--config", type=Path, default=face_config.DEFAULT, help="recipe (default: %(default)s)"

@@ -88,6 +88,13 @@ def near(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
     return np.concatenate(found)
 
 
+def nearest(faces: Faces, others: Faces) -> tuple[IntArray, FloatArray]:
+    """For each of *faces*, which of *others* is most alike in the sense of near, and their correlation."""
+    own, known = _thumbnails(faces.images), (others.images, others.images[:, :, ::-1])
+    alike = np.maximum(*(own @ _thumbnails(images).T for images in known))
+    return alike.argmax(1), alike.max(1)
+
+
 def _thumbnails(images: ImageArray) -> FloatArray:
     """N x 256, each of mean 0 and length 1, so that a product of two is their correlation."""
     small = np.stack([cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in images])
