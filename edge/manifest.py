@@ -23,6 +23,8 @@ else:
     import tomli as tomllib
 
 TASKS = ("expression", "tone")
+MOST_FEATURES = 128
+"""What a kit may learn from has to stay small enough for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Manifest:
     """By runtime: ``tflite``, ``onnx``."""
     metrics: Mapping[str, Any]
     folder: Path
+    features: int = 0
+    """Numbers in the files' second output, from [outputs]; 0 where they have none."""
 
     @property
     def id(self) -> str:
@@ -146,6 +150,7 @@ def _manifest(table: Mapping[str, Any], folder: Path) -> Manifest:
         },
         metrics=table.get("metrics", {}),
         folder=folder,
+        features=_features(table["outputs"]) if "outputs" in table else 0,
     )
     if manifest.task not in TASKS:
         raise ValueError(f"task {manifest.task!r} is none of {', '.join(TASKS)}")
@@ -167,6 +172,18 @@ def _input(table: Mapping[str, Any]) -> ImageInput | LogMelInput:
     if table["kind"] == "log-mel":
         return LogMelInput(**fields)
     raise ValueError(f"input kind {table['kind']!r} is none of image, log-mel")
+
+
+def _features(outputs: Mapping[str, Any]) -> int:
+    if not isinstance(outputs, Mapping):
+        raise TypeError("outputs must be a table")
+    width = outputs["features"]
+    for key in outputs:
+        if key != "features":
+            raise ValueError(f"outputs.{key} is not known")
+    if type(width) is not int or not 1 <= width <= MOST_FEATURES:
+        raise ValueError(f"outputs.features must be a whole number from 1 to {MOST_FEATURES}, not {width!r}")
+    return width
 
 
 def check_sha256(path: Path, expected: str) -> None:

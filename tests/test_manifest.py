@@ -49,6 +49,13 @@ def test_a_whole_folder_is_read(tmp_path: Path) -> None:
     assert model.input == ImageInput(48, 40, 1, 0.5, 0.25, 0.1)
     assert model.files["tflite"].path.read_bytes() == WEIGHTS
     assert model.metrics["accuracy"] == 0.5
+    assert model.features == 0
+
+
+@pytest.mark.parametrize("width", [1, 128])
+def test_a_second_output_is_named_under_outputs(tmp_path: Path, width: int) -> None:
+    toml = TOML.replace("[metrics]", f"[outputs]\nfeatures = {width}\n[metrics]")
+    assert manifest.load(folder(tmp_path, toml)).features == width
 
 
 def test_calibration_divides_by_the_temperature(tmp_path: Path) -> None:
@@ -72,6 +79,13 @@ def test_calibration_divides_by_the_temperature(tmp_path: Path) -> None:
         ("height = 48", "heigth = 48", "heigth"),
         ('name = "toy"', "name = ", "model.toml"),
         ("[files.tflite]", "[files_tflite]", "files is missing"),
+        ("[metrics]", "[outputs]\nfeatures = 0\n[metrics]", "whole number from 1 to 128, not 0"),
+        ("[metrics]", "[outputs]\nfeatures = 129\n[metrics]", "whole number from 1 to 128, not 129"),
+        ("[metrics]", "[outputs]\nfeatures = true\n[metrics]", "whole number from 1 to 128, not True"),
+        ("[metrics]", "[outputs]\nfeatures = 64.0\n[metrics]", "whole number"),
+        ("[metrics]", "[outputs]\n[metrics]", "features is missing"),
+        ("[metrics]", "[outputs]\nfeatures = 64\nboxes = 4\n[metrics]", r"outputs\.boxes is not known"),
+        ('name = "toy"', 'name = "toy"\noutputs = 64', r"outputs must be a table"),
     ],
 )
 def test_a_wrong_field_is_named_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:

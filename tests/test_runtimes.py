@@ -12,6 +12,7 @@ import pytest
 
 from edge import manifest, runtimes
 from edge.manifest import Manifest
+from edge.runtimes import onnx
 from edge.types import FloatArray, ModelError
 from tests.conftest import ROOT
 
@@ -120,6 +121,95 @@ def test_both_files_say_the_same(model: Manifest) -> None:
     tflite, onnx = (runtimes.load(model, name)(batch) for name in ("tflite", "onnx"))
     assert (tflite.argmax(1) == onnx.argmax(1)).mean() > 0.95
     assert np.abs(tflite - onnx).max() < 0.5
+
+
+def test_features_come_with_the_same_logits(model: Manifest, name: str) -> None:
+    if name == "fake":
+        model = replace(model, features=16)
+    elif not model.features:
+        pytest.skip("the shipped file has one output")
+    run = runtimes.load(model, name)
+    batch = faces(4)
+    logits, features = run.both(batch)
+    np.testing.assert_array_equal(logits, run(batch))
+    assert (features.shape, features.dtype) == ((4, model.features), np.float32)
+    assert features.min() >= 0
+    assert np.ptp(features, axis=0).max() > 0, "the features do not depend on the item"
+    kept = features.copy()
+    run.both(faces(2, seed=2) + 3)
+    np.testing.assert_array_equal(features, kept)
+    np.testing.assert_allclose(run.both(batch[1:2])[1], features[1:2], atol=1e-5)
+    assert [one.shape for one in run.both(batch[:0])] == [(0, len(model.labels)), (0, model.features)]
+    with pytest.raises(ModelError, match="eats"):
+        run.both(batch[:, :24])
+
+
+def test_a_model_with_one_output_gives_no_features(name: str) -> None:
+    model = manifest.load(ROOT / "models" / "voice-tone")
+    shape = (1, model.input.frames, model.input.mels, 1)
+    run = runtimes.load(model, name)
+    assert run(np.zeros(shape, np.float32)).shape == (1, len(model.labels))
+    with pytest.raises(ModelError, match="gives no features"):
+        run.both(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_features_that_the_file_does_not_give_are_refused(name: str) -> None:
+    model = replace(manifest.load(ROOT / "models" / "voice-tone"), features=64)
+    with pytest.raises(ModelError, match="must be logits and features") as caught:
+        runtimes.load(model, name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "features", "found"),
+    [
+        ({"anything": (1, 7)}, 0, ("anything",)),
+        ({"features": (1, 64), "logits": (1, 7)}, 64, ("logits", "features")),
+        ({"features": ("batch", 7), "logits": ("batch", 7)}, 7, ("logits", "features")),
+        ({"logits": (1, 7), "features": (1, 64)}, 0, "2 outputs"),
+        ({"logits": (1, 7), "features": (1, 64)}, 32, "does not fit 32 features"),
+        ({"logits": (1, 8), "features": (1, 64)}, 64, "does not fit 7 labels"),
+        ({"logits": (1, 7), "features": (1, 8, 8)}, 64, "does not fit 64 features"),
+        ({"logits": (1, 7), "embedding": (1, 64)}, 64, "outputs are embedding, logits"),
+        ({"logits": (1, 7)}, 64, "outputs are logits"),
+        ({}, 0, "0 outputs"),
+    ],
+)
+def test_outputs_are_told_apart_by_name(
+    shapes: dict[str, tuple[object, ...]], features: int, found: tuple[str, ...] | str
+) -> None:
+    if isinstance(found, tuple):
+        assert runtimes.find_outputs(shapes, labels=7, features=features) == found
+    else:
+        with pytest.raises(ValueError, match=found):
+            runtimes.find_outputs(shapes, labels=7, features=features)
+
+
+@pytest.mark.parametrize(
+    ("flags", "saturates"),
+    [
+        ("", True),
+        ("avx2", True),
+        ("avx2 avx_vnni", False),
+        ("avx2 avx512f", True),
+        ("avx2 avx512f avx_vnni", True),
+        ("avx2 avx512f avx512_vnni", False),
+    ],
+)
+def test_only_vnni_keeps_the_fast_kernels_of_x86_from_saturating(flags: str, saturates: bool) -> None:
+    assert onnx.saturates(frozenset(flags.split())) is saturates
+
+
+def test_this_processor_s_kernels_answer_as_the_exact_ones(
+    model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = faces(64)
+    actual = runtimes.load(model, "onnx")(batch)
+    monkeypatch.setattr(onnx, "_cpu_flags", frozenset)
+    exact = runtimes.load(model, "onnx")(batch)
+    np.testing.assert_array_equal(actual.argmax(1), exact.argmax(1))
+    np.testing.assert_allclose(actual, exact, atol=1e-3)
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:

@@ -7,6 +7,7 @@ first that is installed, in the order of PREFERENCE.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -35,6 +36,16 @@ class Runtime(Protocol):
         """
         ...
 
+    def both(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Logits, and the features they were decided from: N x labels and N x manifest.features float32.
+
+        One pass through the model; everything else as for the logits alone.
+
+        Raises:
+            ModelError: the model gives no features, or the batch is not what it eats.
+        """
+        ...
+
 
 def load(manifest: Manifest, format: str = "auto", *, threads: int = 1) -> Runtime:
     """Open the model's weights of one format.
@@ -45,7 +56,8 @@ def load(manifest: Manifest, format: str = "auto", *, threads: int = 1) -> Runti
         threads: of the runtime's own pool.
 
     Raises:
-        ModelError: the format is not in the folder, its runtime is not installed, or the file does not load.
+        ModelError: the format is not in the folder, its runtime is not installed, or the file does not load
+            or has other outputs than model.toml says.
     """
     return _load(manifest, resolve(manifest, format), threads)
 
@@ -74,7 +86,9 @@ def _load(manifest: Manifest, format: str, threads: int) -> Runtime:
     else:
         raise ModelError(f"{manifest.folder}: has no {format} file")
     adapter = importlib.import_module(_ADAPTERS[format])
-    runtime: Runtime = adapter.open(path, labels=len(manifest.labels), threads=threads)
+    runtime: Runtime = adapter.open(
+        path, labels=len(manifest.labels), features=manifest.features, threads=threads
+    )
     return runtime
 
 
@@ -85,10 +99,44 @@ def check_batch(batch: FloatArray, item_shape: tuple[int, ...]) -> None:
         raise ModelError(f"the model eats N x {wanted} float32, not {batch.shape} {batch.dtype}")
 
 
-def check_width(output_shape: tuple[object, ...], labels: int) -> None:
-    """Raise ValueError unless the model's output is N x *labels*."""
-    if len(output_shape) != 2 or output_shape[1] != labels:
-        raise ValueError(f"its output {output_shape} does not fit {labels} labels")
+def find_outputs(shapes: Mapping[str, tuple[object, ...]], *, labels: int, features: int) -> tuple[str, ...]:
+    """Tell a file's outputs apart.
+
+    Two outputs are known by their names, ``logits`` and ``features``: converters and quantisers reorder them,
+    and their widths may be equal. A single output is the logits, whatever it is called.
+
+    Args:
+        shapes: the shape of each output of the file, by name.
+        labels: what model.toml says.
+        features: what model.toml says; 0 for a file with one output.
+
+    Returns:
+        The name of the logits, and of the features if there are any.
+
+    Raises:
+        ValueError: the file has other outputs than model.toml says.
+    """
+    if not features:
+        if len(shapes) != 1:
+            raise ValueError(f"{len(shapes)} outputs, but model.toml has no [outputs]")
+        names = tuple(shapes)
+    else:
+        names = ("logits", "features")
+        if set(shapes) != set(names):
+            raise ValueError(
+                f"its outputs are {', '.join(sorted(shapes))}; for model.toml's [outputs] they must be "
+                f"{' and '.join(names)}"
+            )
+    for name, width, what in zip(names, (labels, features), ("labels", "features"), strict=False):
+        shape = shapes[name]
+        if len(shape) != 2 or shape[1] != width:
+            raise ValueError(f"its output {shape} does not fit {width} {what}")
+    return names
 
 
-__all__ = ["PREFERENCE", "Runtime", "check_batch", "check_width", "load", "resolve"]
+def no_features() -> ModelError:
+    """What ``both`` raises for a model with one output."""
+    return ModelError("the model gives no features: its model.toml has no [outputs]")
+
+
+__all__ = ["PREFERENCE", "Runtime", "check_batch", "find_outputs", "load", "no_features", "resolve"]

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from edge.runtimes import Runtime, check_batch, check_width
+from edge.runtimes import Runtime, check_batch, find_outputs, no_features
 from edge.types import FloatArray, ModelError
 
 
-def open(path: Path, *, labels: int, threads: int) -> Runtime:
-    """Load a TFLite file with one input and one output, float32 or int8.
+def open(path: Path, *, labels: int, features: int = 0, threads: int) -> Runtime:
+    """Load a TFLite file with one input, logits and, where *features* is not 0, features; float32 or int8.
 
     Raises:
         ModelError: no TFLite runtime is installed, or the file is torn or not such a model.
     """
     try:
-        return _Litert(open_interpreter(path, threads=threads), labels)
+        return _Litert(open_interpreter(path, threads=threads), labels, features)
     except (ValueError, RuntimeError, OSError, KeyError, IndexError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a usable TFLite model ({reason})") from error
@@ -68,25 +68,44 @@ def _quiet() -> Iterator[None]:
 class _Litert:
     """One interpreter. Items go through it one by one: measured, a larger batch saves nothing per item."""
 
-    def __init__(self, interpreter: Any, labels: int) -> None:
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(f"{len(inputs)} inputs and {len(outputs)} outputs, not one each")
+    def __init__(self, interpreter: Any, labels: int, features: int) -> None:
+        inputs, outputs = interpreter.get_input_details(), _outputs(interpreter)
+        if len(inputs) != 1:
+            raise ValueError(f"{len(inputs)} inputs, not one")
         self._interpreter = interpreter
-        self._input, self._output = inputs[0], outputs[0]
+        self._input = inputs[0]
         self._item_shape = tuple(int(size) for size in self._input["shape"][1:])
-        self._labels = labels
-        check_width(tuple(int(size) for size in self._output["shape"]), labels)
+        shapes = {name: tuple(int(size) for size in tensor["shape"]) for name, tensor in outputs.items()}
+        self._outputs = [outputs[name] for name in find_outputs(shapes, labels=labels, features=features)]
 
     def __call__(self, batch: FloatArray) -> FloatArray:
+        return self._run(batch, self._outputs[:1])[0]
+
+    def both(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if len(self._outputs) != 2:
+            raise no_features()
+        logits, features = self._run(batch, self._outputs)
+        return logits, features
+
+    def _run(self, batch: FloatArray, outputs: list[dict[str, Any]]) -> list[FloatArray]:
         check_batch(batch, self._item_shape)
-        logits = np.empty((len(batch), self._labels), np.float32)
-        for item, answer in zip(batch, logits, strict=True):
+        answers = [np.empty((len(batch), output["shape"][1]), np.float32) for output in outputs]
+        for row, item in enumerate(batch):
             self._interpreter.set_tensor(self._input["index"], _quantise(item[None], self._input))
             self._interpreter.invoke()
-            # get_tensor copies, so nothing of the interpreter's memory is handed out.
-            answer[:] = _restore(self._interpreter.get_tensor(self._output["index"]), self._output)[0]
-        return logits
+            for answer, output in zip(answers, outputs, strict=True):
+                # get_tensor copies, so nothing of the interpreter's memory is handed out.
+                answer[row] = _restore(self._interpreter.get_tensor(output["index"]), output)[0]
+        return answers
+
+
+def _outputs(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """The output tensors by the names that the file's signature gives them; a single one may lack a name."""
+    details = interpreter.get_output_details()
+    if len(details) == 1:
+        return {details[0]["name"]: details[0]}
+    named: dict[str, dict[str, Any]] = interpreter.get_signature_runner().get_output_details()
+    return named
 
 
 def _quantise(values: FloatArray, tensor: dict[str, Any]) -> Any:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.runtimes import Runtime, check_batch, check_width
+from edge.runtimes import Runtime, check_batch, find_outputs, no_features
 from edge.types import FloatArray, ModelError
 
 _PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 """Best first; the plain wheel offers the last one only."""
 
 
-def open(path: Path, *, labels: int, threads: int) -> Runtime:
-    """Load an ONNX file with one float32 input, whose first axis is the batch, and one float32 output.
+def open(path: Path, *, labels: int, features: int = 0, threads: int) -> Runtime:
+    """Load an ONNX file with one float32 input, whose first axis is the batch, and float32 outputs.
+
+    They are the logits and, where *features* is not 0, the features.
 
     Raises:
         ModelError: onnxruntime is not installed, or the file is torn or not such a model.
     """
     with refusing(path, "ONNX model"):
-        return _Onnx(start_session(path, threads=threads), labels)
+        return _Onnx(start_session(path, threads=threads), labels, features)
 
 
 def start_session(path: Path, *, threads: int) -> Any:
@@ -40,13 +43,34 @@ def start_session(path: Path, *, threads: int) -> Any:
     options.log_severity_level = 4  # what is wrong is told in one line, by ModelError
     # An idle pool thread that spins would take a core from the other lanes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if platform.machine().lower() in {"x86_64", "amd64"}:
-        # Without VNNI the fast int8 kernels of x86 saturate at 16 bits and cost up to ten points of
-        # accuracy. Arm has no such kernel and no such setting.
+    if platform.machine().lower() in {"x86_64", "amd64"} and saturates(_cpu_flags()):
         options.add_session_config_entry("session.x64quantprecision", "1")
     available = onnxruntime.get_available_providers()
     providers = [name for name in _PROVIDERS if name in available]
     return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+
+
+def saturates(flags: AbstractSet[str]) -> bool:
+    """Whether onnxruntime's fast int8 kernels for an x86 processor with these *flags* saturate at 16 bits.
+
+    They do unless the processor has VNNI, and cost up to ten points of accuracy; the exact ones take twice
+    as long. Where a processor has AVX-512, onnxruntime takes its AVX-512 kernels, so the VNNI must be that of
+    AVX-512. Arm has no such kernel.
+
+    Args:
+        flags: as in /proc/cpuinfo; none where they are not known, which counts as saturating.
+    """
+    return ("avx512_vnni" if "avx512f" in flags else "avx_vnni") not in flags
+
+
+def _cpu_flags() -> frozenset[str]:
+    """What the kernel says that every processor of this machine can do; nothing where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = [frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")]
+    return frozenset.intersection(*flags) if flags else frozenset()
 
 
 @contextmanager
@@ -82,20 +106,30 @@ def _driver() -> Any:
 class _Onnx:
     """One session; the batch goes through it whole."""
 
-    def __init__(self, session: Any, labels: int) -> None:
-        inputs, outputs = session.get_inputs(), session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(f"{len(inputs)} inputs and {len(outputs)} outputs, not one each")
+    def __init__(self, session: Any, labels: int, features: int) -> None:
+        inputs = session.get_inputs()
+        if len(inputs) != 1:
+            raise ValueError(f"{len(inputs)} inputs, not one")
         if inputs[0].type != "tensor(float)":
             raise ValueError(f"input is {inputs[0].type}, not float")
         self._session = session
         self._input = inputs[0].name
         self._item_shape = tuple(inputs[0].shape[1:])
-        self._labels = labels
-        check_width(tuple(outputs[0].shape), labels)
+        shapes = {output.name: tuple(output.shape) for output in session.get_outputs()}
+        self._outputs = find_outputs(shapes, labels=labels, features=features)
+        self._widths = {name: int(shape[1]) for name, shape in shapes.items()}
 
     def __call__(self, batch: FloatArray) -> FloatArray:
+        return self._run(batch, self._outputs[:1])[0]
+
+    def both(self, batch: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if len(self._outputs) != 2:
+            raise no_features()
+        logits, features = self._run(batch, self._outputs)
+        return logits, features
+
+    def _run(self, batch: FloatArray, outputs: tuple[str, ...]) -> list[FloatArray]:
         check_batch(batch, self._item_shape)
         if not len(batch):
-            return np.empty((0, self._labels), np.float32)
-        return np.array(self._session.run(None, {self._input: batch})[0], np.float32)
+            return [np.empty((0, self._widths[name]), np.float32) for name in outputs]
+        return [np.array(one, np.float32) for one in self._session.run(outputs, {self._input: batch})]
