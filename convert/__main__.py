@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import manifest
-from edge.types import EdgeError, ModelError
+from edge.types import EdgeError, SettingsError
 
 if TYPE_CHECKING:
     from training.candidate import Candidate
 
 TASKS = {"face": "training.face", "voice": "training.voice"}
 """Each module offers ``candidate(run, data) -> Candidate``."""
+SPLITS = {"face": ("public", "private")}
+"""Where a task has several to judge on, its ``candidate`` takes ``split=``; the first is the default."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 2 stands for anything the user can put right, a refused model included."""
     options = _parser().parse_args(arguments)
     try:
-        candidate = _candidate(options.task, options.run, options.data)
+        candidate = _candidate(options.task, options.run, options.data, options.split)
         options.command(candidate, options)
     except EdgeError as error:
         print(f"convert: {error}", file=sys.stderr)
@@ -38,16 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _candidate(task: str, run: Path, data: Path) -> Candidate:
-    found: Candidate = importlib.import_module(TASKS[task]).candidate(run, data)
+def _candidate(task: str, run: Path, data: Path, split: str | None) -> Candidate:
+    if split is not None and split not in SPLITS.get(task, ()):
+        raise SettingsError(f"--split {split}: the {task} task has {_names(SPLITS.get(task, ()))}")
+    more = {} if split is None else {"split": split}
+    found: Candidate = importlib.import_module(TASKS[task]).candidate(run, data, **more)
     return found
+
+
+def _names(splits: Sequence[str]) -> str:
+    return " and ".join(splits) if splits else "validation items only"
 
 
 def _package(candidate: Candidate, options: argparse.Namespace) -> None:
     from convert.package import package  # noqa: PLC0415  the converters take seconds to import
 
     print("exporting, quantising and verifying; about a minute")
-    model, found = package(candidate, options.model, version=options.version)
+    model, found = package(
+        candidate, options.model, version=options.version, floats=options.float, quiet=False
+    )
     for parity in found:
         print(parity)
     print(
@@ -57,36 +69,39 @@ def _package(candidate: Candidate, options: argparse.Namespace) -> None:
 
 
 def _verify(candidate: Candidate, options: argparse.Namespace) -> None:
-    from convert import verify  # noqa: PLC0415
+    from convert import report, verify  # noqa: PLC0415
 
-    found, _ = verify.compare(manifest.load(options.model), candidate.net, candidate.inputs, candidate.truth)
-    for parity in found:
-        print(parity)
-    verify.refuse_loss(found)
+    split = options.split or SPLITS.get(options.task, ("validation",))[0]
+    command = f"python -m convert verify --task {options.task} --run {options.run} --data {options.data}"
+    command += f" --model {options.model}" + (f" --split {split}" if options.task in SPLITS else "")
+    found = report.make(
+        candidate,
+        manifest.load(options.model),
+        command=command,
+        split=split,
+        floats=options.float,
+        quiet=options.json,
+    )
+    print(json.dumps(report.as_json(found), indent=2) if options.json else report.as_text(found))
+    if options.report:
+        options.report.parent.mkdir(parents=True, exist_ok=True)
+        options.report.write_text(report.as_markdown(found), "utf-8")
+    verify.refuse_loss(found.parities)
 
 
 def _export(candidate: Candidate, options: argparse.Namespace) -> None:
-    from convert import export  # noqa: PLC0415
+    from convert.package import FLOAT_FILES, export_floats  # noqa: PLC0415
 
     options.out.mkdir(parents=True, exist_ok=True)
-    item_shape = candidate.calibration.shape[1:]
-    export.export_tflite(candidate.net, item_shape, options.out / "float.tflite")
-    export.export_onnx(candidate.net, item_shape, options.out / "float.onnx")
+    export_floats(candidate, options.out)
     np.save(options.out / "calibration.npy", candidate.calibration)
-    print(f"{options.out}: float.tflite, float.onnx, calibration.npy")
+    print(f"{options.out}: {', '.join(FLOAT_FILES.values())}, calibration.npy")
 
 
 def _quantise(candidate: Candidate, options: argparse.Namespace) -> None:
-    from convert import quantise  # noqa: PLC0415
-    from convert.package import FILES  # noqa: PLC0415
+    from convert.package import FILES, quantise_floats  # noqa: PLC0415
 
-    for source in (options.out / "float.tflite", options.out / "float.onnx"):
-        if not source.is_file():
-            raise ModelError(f"{source}: not found; the export command writes it")
-    quantise.quantise_tflite(
-        options.out / "float.tflite", candidate.calibration, options.out / FILES["tflite"]
-    )
-    quantise.quantise_onnx(options.out / "float.onnx", candidate.calibration, options.out / FILES["onnx"])
+    quantise_floats(candidate, options.out)
     print(f"{options.out}: {', '.join(FILES.values())}")
 
 
@@ -95,12 +110,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m convert",
         description="Turns a training run into a model folder with int8 TFLite and ONNX files.",
     )
+    parser.set_defaults(split=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
         ("package", _package, "all of it: export, quantise, verify, calibrate, write model.toml"),
-        ("export", _export, "write float.tflite and float.onnx"),
+        ("export", _export, "write model.float.tflite and model.float.onnx"),
         ("quantise", _quantise, "make the exported files int8"),
-        ("verify", _verify, "hold a model folder's files against the run they came from"),
+        ("verify", _verify, "hold every file, int8 and float, against the run they came from; refuse a loss"),
     ):
         one = commands.add_parser(name, help=text, description=text)
         one.add_argument("--task", choices=TASKS, default="face", help="which network it is (default: face)")
@@ -114,6 +130,22 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--out", type=Path, required=True, help="folder for the files")
         if name == "package":
             one.add_argument("--version", default="1.0.0", help="version for model.toml (default: 1.0.0)")
+            one.add_argument("--float", type=Path, metavar="DIR", help="keep the float files there")
+        if name == "verify":
+            one.add_argument(
+                "--split",
+                choices=sorted({split for splits in SPLITS.values() for split in splits}),
+                help="of the face task: public, which selects (default), or private, which is read once per "
+                "shipped model",
+            )
+            one.add_argument(
+                "--float",
+                type=Path,
+                metavar="DIR",
+                help="where package kept the float files (else: exported)",
+            )
+            one.add_argument("--report", type=Path, metavar="FILE", help="also write it there, as Markdown")
+            one.add_argument("--json", action="store_true", help="print JSON instead of tables")
         one.set_defaults(command=command)
     return parser
 

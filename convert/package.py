@@ -12,13 +12,18 @@ import numpy as np
 from convert import confidence, export, quantise, verify
 from convert.verify import Parity
 from edge.manifest import Manifest, ModelFile
+from edge.types import ModelError
 from training import model_toml
 from training.candidate import Candidate
 
 FILES = {"tflite": "model.int8.tflite", "onnx": "model.int8.onnx"}
+FLOAT_FILES = {"tflite": "model.float.tflite", "onnx": "model.float.onnx"}
+"""Four times as large, and no better than a point: a model folder does not hold them."""
 
 
-def package(candidate: Candidate, folder: Path, *, version: str) -> tuple[Manifest, list[Parity]]:
+def package(
+    candidate: Candidate, folder: Path, *, version: str, floats: Path | None = None, quiet: bool = True
+) -> tuple[Manifest, list[Parity]]:
     """Export, quantise, verify and calibrate *candidate*, then put model.toml and the files into *folder*.
 
     What else lies in the folder (the model card) stays.
@@ -27,12 +32,14 @@ def package(candidate: Candidate, folder: Path, *, version: str) -> tuple[Manife
         candidate: what training hands over.
         folder: ``models/<name>``; made if need be.
         version: for model.toml, ``1.0.0``.
+        floats: folder that keeps the float files too; made if need be.
+        quiet: no progress bars.
 
     Returns:
         The manifest as written, and the parity of each file on the candidate's validation inputs.
 
     Raises:
-        ModelError: a file lost more than verify.MOST_LOST accuracy; the folder is left as it was.
+        ModelError: a file lost more than verify.refuse_loss allows; the folders are left as they were.
     """
     with tempfile.TemporaryDirectory() as name:
         draft = Path(name)
@@ -48,16 +55,27 @@ def package(candidate: Candidate, folder: Path, *, version: str) -> tuple[Manife
             files={runtime: ModelFile(draft / file, "") for runtime, file in FILES.items()},
             metrics={},
             folder=draft,
+            features=export.features_width(candidate.net),
         )
-        found, logits = verify.compare(model, candidate.net, candidate.inputs, candidate.truth)
-        verify.refuse_loss(found)
+        expected = verify.ask_network(candidate.net, candidate.inputs)
+        answers = {file: verify.ask_file(model, file, candidate.inputs, quiet=quiet) for file in FILES}
         # One temperature serves both files: their logits differ by rounding only.
-        pooled, truth = np.concatenate(list(logits.values())), np.tile(candidate.truth, len(logits))
+        pooled = np.concatenate([one.logits for one in answers.values()])
+        truth = np.tile(candidate.truth, len(answers))
         temperature = confidence.fit_temperature(pooled, truth)
         probs = confidence.probabilities(pooled, temperature)
+        found = [
+            verify.compare(f"int8 {file}", one, expected, candidate.truth, temperature)
+            for file, one in answers.items()
+        ]
+        verify.refuse_loss(found)
         folder.mkdir(parents=True, exist_ok=True)
         for file in FILES.values():
             shutil.copyfile(draft / file, folder / file)
+        if floats:
+            floats.mkdir(parents=True, exist_ok=True)
+            for file in FLOAT_FILES.values():
+                shutil.copyfile(draft / file, floats / file)
         model = replace(
             model,
             temperature=temperature,
@@ -70,11 +88,26 @@ def package(candidate: Candidate, folder: Path, *, version: str) -> tuple[Manife
 
 
 def convert(candidate: Candidate, folder: Path) -> None:
-    """Write both int8 files into *folder*, over float ones that are not kept."""
+    """Write the float files and then, from them, the int8 files into *folder*."""
+    export_floats(candidate, folder)
+    quantise_floats(candidate, folder)
+
+
+def export_floats(candidate: Candidate, folder: Path) -> None:
+    """Write both float files into *folder*."""
     item_shape = candidate.calibration.shape[1:]
-    with tempfile.TemporaryDirectory() as name:
-        tflite, onnx = Path(name) / "float.tflite", Path(name) / "float.onnx"
-        export.export_tflite(candidate.net, item_shape, tflite)
-        quantise.quantise_tflite(tflite, candidate.calibration, folder / FILES["tflite"])
-        export.export_onnx(candidate.net, item_shape, onnx)
-        quantise.quantise_onnx(onnx, candidate.calibration, folder / FILES["onnx"])
+    export.export_tflite(candidate.net, item_shape, folder / FLOAT_FILES["tflite"])
+    export.export_onnx(candidate.net, item_shape, folder / FLOAT_FILES["onnx"])
+
+
+def quantise_floats(candidate: Candidate, folder: Path) -> None:
+    """Make the float files in *folder* int8, beside them.
+
+    Raises:
+        ModelError: the float files are not there.
+    """
+    for file in FLOAT_FILES.values():
+        if not (folder / file).is_file():
+            raise ModelError(f"{folder / file}: not found; the export command writes it")
+    for runtime, make in (("tflite", quantise.quantise_tflite), ("onnx", quantise.quantise_onnx)):
+        make(folder / FLOAT_FILES[runtime], candidate.calibration, folder / FILES[runtime])

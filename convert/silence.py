@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -18,10 +19,16 @@ def silence() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as swallowed, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryFile() as swallowed,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
-        # Half of it is written by C++ libraries, so the descriptors themselves have to point elsewhere.
+        # Half of it is written by C++ libraries, so the descriptors have to point elsewhere too.
         os.dup2(swallowed.fileno(), 1)
         os.dup2(swallowed.fileno(), 2)
         try:

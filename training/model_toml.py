@@ -27,6 +27,8 @@ def write(model: Manifest) -> None:
         "[input]",
         *_rows({"kind": kind, **asdict(model.input)}),
     ]
+    if model.features:
+        lines += ["", "[outputs]", *_rows({"features": model.features})]
     for runtime, file in model.files.items():
         digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
         path = file.path.relative_to(model.folder).as_posix()
