@@ -301,7 +301,7 @@ class _Page(HTMLParser):
         if tag == "img":
             assert values.get("alt")
             self.pictures.append(str(values["src"]))
-        if tag not in {"img", "meta"}:
+        if tag not in {"img", "meta", "source"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -24,6 +24,14 @@ NOTICE = (
     "This page may show photographs of the data set. They are for research only: keep the folder to yourself "
     "and out of every repository. What is read is the expression a face shows, never what a person feels."
 )
+CARDS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "uar": "average recall",
+    "ece": "calibration error",
+    "claimed": "claimed by a kit",
+    "claimed_accuracy": "right of claims",
+}
 
 
 def write(folder: Path, evaluation: Evaluation, runs: Sequence[Path] = ()) -> Path:
@@ -55,8 +63,7 @@ def write(folder: Path, evaluation: Evaluation, runs: Sequence[Path] = ()) -> Pa
     table = evaluation.table
     summary = f"{face_tables.summary(table)} {table['command']}"
     cards = [
-        (name, face_tables.percent(table[key]), face_tables.ends(table, key))
-        for key, name in face_tables.HEADLINE.items()
+        (name, face_tables.percent(table[key]), face_tables.ends(table, key)) for key, name in CARDS.items()
     ]
     page = folder / PAGE
     pages.write(page, evaluation.model.id, summary, sections, notice=NOTICE, cards=cards)
@@ -91,8 +98,8 @@ def _draw(folder: Path, evaluation: Evaluation) -> None:
     figures.draw_confusion(reading.matrix, labels, title, folder / "confusion.png")
     found = table["per_class"]
     bars = {
-        kind: [_ranged(one[kind], one[f"{kind}_interval"]) for one in found.values()]
-        for kind in face_tables.PER_CLASS
+        name: [_ranged(one[kind], one[f"{kind}_interval"]) for one in found.values()]
+        for kind, name in face_tables.PER_CLASS.items()
     }
     figures.draw_groups(bars, list(found), "By label, with 95 % intervals", folder / "labels.png")
     title = f"Calibration error {face_tables.percent(table['ece'])}"

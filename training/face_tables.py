@@ -27,7 +27,7 @@ VIEWS = {
     "with_mirror": "mean of the face and its mirror image (a kit does not do this)",
     "ferplus_majority": "agreement with the FER+ majority",
 }
-PER_CLASS = ("precision", "recall", "f1")
+PER_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def describe(table: Mapping[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _views(table: Mapping[str, Any]) -> Section:
 
 
 def _labels(table: Mapping[str, Any]) -> Section:
-    head = ("label", "precision", "recall", "F1")
+    head = ("label", *PER_CLASS.values())
     caption = "Whiskers are 95 % bootstrap intervals."
     return Section("By label", "", head, _per_class(table["per_class"]), "labels.png", caption)
 
@@ -130,7 +130,7 @@ def _study(table: Mapping[str, Any]) -> Iterator[Section]:
             f"The {one['images']} happy, sad and fear faces, and the likeliest of these three labels: "
             f"accuracy {spread(one, 'accuracy')}, macro F1 {spread(one, 'macro_f1')}."
         )
-        head = ("label", "precision", "recall", "F1")
+        head = ("label", *PER_CLASS.values())
         yield Section("The early-childhood study's three classes", text, head, _per_class(one["per_class"]))
 
 

@@ -72,7 +72,13 @@ def write(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [*_head(title, summary), *_lead(notice, cards), *_body(sections), "</body>", "</html>"]
+        lines = [
+            *_head(title, summary),
+            *_lead(notice, cards),
+            *_body(sections),
+            "</body>",
+            "</html>",
+        ]
         path.write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}") from error
@@ -103,8 +109,9 @@ def _body(sections: Sequence[Section]) -> Iterator[str]:
             yield f"<p>{escape(one.text)}</p>"
         if one.picture:
             name, caption = escape(one.picture), escape(one.caption)
-            image = f'<img src="{name}" srcset="{name} {DENSITY}x" alt="{caption}">'
-            yield f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+            # A source, since a browser takes what stands in src at one pixel per CSS pixel.
+            source, image = f'<source srcset="{name} {DENSITY}x">', f'<img src="{name}" alt="{caption}">'
+            yield f"<figure><picture>{source}{image}</picture><figcaption>{caption}</figcaption></figure>"
         if one.rows:
             yield "<div class=scroll><table>"
             yield f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in one.head)}</tr>"
