@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,20 +15,24 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs `make train-env`")
 
+from edge.manifest import ImageInput  # noqa: E402
 from edge.types import LABELS, SettingsError, SourceError  # noqa: E402
 from tests.conftest import ROOT, SHARED  # noqa: E402
 from training import face, face_balance, face_config, face_data, face_train, metrics, model_card  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.face_augment import Augment, augment  # noqa: E402
+from training.devices import Device  # noqa: E402
+from training.face_augment import Augment, augment, mix  # noqa: E402
 from training.nets import FaceNet, count_parameters  # noqa: E402
 
 TINY = """
-start = ""
 seed = 1
 epochs = 3
 batch = 16
 [net]
-widths = [16, 16, 16, 16]
+widths = [16, 16, 16]
+blocks = [1, 1, 1]
+squeeze = 16
+features = 24
 dropout = 0.1
 [input]
 height = 48
@@ -42,16 +50,24 @@ ema = 0.9
 [target]
 votes = 0.4
 votes_head = 0.5
+balance = 0.2
+[distil]
+teachers = []
+share = 0.0
+temperature = 1.0
 [augment]
 degrees = 10.0
 zoom = 0.1
 shift = 0.05
 shear = 0.05
+dark = 0.5
+gamma = 0.2
 contrast = 0.2
-brightness = 0.2
+noise = 0.05
 erase = 0.5
 blur = 0.5
-sizes = [[0.0, 32], [0.5, 48]]
+jpeg = 0.5
+mix = [[0.0, 0.5], [0.9, 0.0]]
 """
 
 
@@ -60,10 +76,13 @@ def write_faces(folder: Path) -> Path:
     random = np.random.default_rng(0)
     usage = np.repeat([0, 1, 2], [49 + 4, 21, 21]).astype(np.uint8)
     labels = np.concatenate([np.arange(49) % 7, [0, 1, 2, 3], np.arange(42) % 7]).astype(np.uint8)
-    faces = random.integers(0, 120, (len(labels), 48, 48)).astype(np.uint8)
+    blotches = random.integers(0, 120, (len(labels), 12, 12)).astype(np.uint8)
+    faces = blotches.repeat(4, 1).repeat(4, 2)
     for image, label in zip(faces, labels, strict=True):
         image[6 * label : 6 * label + 8] += 130
     faces[49], faces[50], faces[51] = faces[53], faces[54], faces[74]  # two twins in public, one in private
+    faces[48] = cv2.GaussianBlur(faces[75], (3, 3), 0)[:, ::-1]  # the same photograph in private, mirrored
+    faces[46] = faces[47]  # under another label
     votes = np.zeros((len(labels), 10), np.uint8)
     votes[np.arange(len(labels)), labels] = 10
     votes[52] = [0] * 9 + [10]  # not a face
@@ -103,8 +122,10 @@ def test_twins_of_test_pictures_and_non_faces_are_taken_out(data: Path) -> None:
         "public": 21,
         "private": 21,
     }
-    assert (cleaning.in_public, cleaning.in_private, cleaning.not_a_face) == (2, 1, 1)
-    assert len(kept) == 49
+    assert cleaning == face_data.Cleaning(
+        in_public=2, in_private=1, near_public=0, near_private=1, disputed=2, not_a_face=1
+    )
+    assert len(kept) == 46
     assert not face_data.contained(kept, splits["public"]).any()
     assert not face_data.contained(kept, splits["private"]).any()
 
@@ -154,24 +175,65 @@ def test_a_wrong_recipe_names_the_key(tmp_path: Path) -> None:
             face_config.load(path)
 
 
-def test_the_shipped_recipe_makes_a_small_network() -> None:
-    config = face_config.load(face_config.DEFAULT)
-    assert count_parameters(FaceNet(len(LABELS), config.net.widths)) <= 1_000_000
+@pytest.mark.parametrize(("recipe", "most"), [("face.toml", 1_000_000), ("face_large.toml", 4_000_000)])
+def test_the_shipped_recipes_make_small_networks(recipe: str, most: int) -> None:
+    config = face_config.load(face_config.DEFAULT.with_name(recipe))
+    net = FaceNet(len(LABELS), side=config.input.height, **asdict(config.net)).eval()
+    assert most / 2 < count_parameters(net) <= most
+    logits, features = net.both(torch.zeros(2, 1, 48, 48))
+    assert logits.shape == (2, len(LABELS))
+    assert features.shape == (2, net.features_width)
+    assert net.features_width <= 128
+    assert bool((features >= 0).all())
+
+
+STILL: dict[str, Any] = dict.fromkeys(
+    ("degrees", "zoom", "shift", "shear", "dark", "gamma", "contrast", "noise", "erase", "blur", "jpeg"), 0.0
+)
+WILD = STILL | {"degrees": 20, "zoom": 0.2, "dark": 1, "gamma": 0.5, "noise": 0.1, "erase": 1, "blur": 1}
+SPEC = ImageInput(height=48, width=48, channels=1, mean=0.5, std=0.25, margin=0.0)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def test_augmentation_is_repeatable_and_can_be_switched_off() -> None:
-    faces = torch.randn(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
-    still = Augment(0, 0, 0, 0, 0, 0, 0, 0, [[0.0, 48]])
-    same = augment(faces, still, 48, torch.Generator().manual_seed(1))
+    faces = torch.rand(6, 1, 48, 48, generator=seeded(0)) * 4 - 2
+    same = augment(faces, Augment(**STILL, mix=[(0, 0)]), seeded(1), SPEC)
     for before, after in zip(faces, same, strict=True):
         off = min(float((after - before).abs().max()), float((after - before.flip(-1)).abs().max()))
         assert off < 1e-4, "neither the face nor its mirror image"
-    wild = Augment(20, 0.2, 0.1, 0.1, 0.3, 0.5, 1.0, 1.0, [[0.0, 36], [0.5, 48]])
-    assert [wild.size(0.0), wild.size(0.49), wild.size(0.5), wild.size(1.0)] == [36, 36, 48, 48]
-    one, two = (augment(faces, wild, 36, torch.Generator().manual_seed(2)) for _ in range(2))
-    assert one.shape == (6, 1, 36, 36)
+    wild = Augment(**WILD, mix=[(0.0, 0.5), (0.9, 0.0)])
+    assert [wild.mixed(0.0), wild.mixed(0.89), wild.mixed(0.9), wild.mixed(1.0)] == [0.5, 0.5, 0.0, 0.0]
+    one, two = (augment(faces, wild, seeded(2), SPEC) for _ in range(2))
+    assert one.shape == faces.shape
     assert torch.equal(one, two)
-    assert not torch.equal(one, augment(faces, wild, 36, torch.Generator().manual_seed(3)))
+    assert not torch.equal(one, augment(faces, wild, seeded(3), SPEC))
+
+
+def test_augmented_jpeg_loses_what_a_jpeg_file_loses() -> None:
+    faces = (torch.rand(4, 1, 12, 12, generator=seeded(0))).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    how = Augment(**(STILL | {"jpeg": 1.0}), mix=[(0, 0)])
+    after = augment((faces - 0.5) / 0.25, how, seeded(1), SPEC) * 0.25 + 0.5
+    for before, lossy in zip(faces, after, strict=True):
+        off = min(float((lossy - face).abs().mean()) for face in (before, before.flip(-1)))
+        _, code = cv2.imencode(".jpg", np.uint8(255 * before[0].numpy()), [cv2.IMWRITE_JPEG_QUALITY, 20])
+        real = np.abs(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE) / 255 - before[0].numpy()).mean()
+        assert 0.1 * real < off < 3 * real
+
+
+def test_mixing_mixes_faces_and_targets_in_the_same_shares() -> None:
+    """Faces that are all one number: the mean of a mixed face tells the share that its target must have."""
+    faces = torch.arange(4.0)[:, None, None, None].expand(4, 1, 48, 48)
+    seen = set()
+    for seed in range(20):
+        mixed, (targets,) = mix(faces, [torch.eye(4)], 1.0, seeded(seed))
+        assert mixed.mean((1, 2, 3)).numpy() == pytest.approx((targets @ torch.arange(4.0)).numpy(), abs=1e-3)
+        assert targets.sum(1).numpy() == pytest.approx(1)
+        seen.add(bool(mixed[0].unique().numel() > 1))
+    assert seen == {True, False}, "both ways of mixing come up"
+    assert mix(faces, [torch.eye(4)], 0.0, seeded(0))[0] is faces
 
 
 def test_a_killed_run_ends_with_the_weights_it_would_have_had(
@@ -183,7 +245,7 @@ def test_a_killed_run_ends_with_the_weights_it_would_have_had(
 
     learn = face_train._learn
 
-    def killed(config: face_config.Config, epoch: int, *rest: object, **more: object) -> dict[str, float]:
+    def killed(config: face_config.Config, epoch: int, *rest: Any, **more: Any) -> dict[str, float]:
         if epoch == 2:
             raise KeyboardInterrupt
         return learn(config, epoch, *rest, **more)
@@ -198,6 +260,8 @@ def test_a_killed_run_ends_with_the_weights_it_would_have_had(
         assert torch.equal(value, resumed.state_dict()[name]), name
     lines = [json.loads(line) for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1, 2]
+    cost = json.loads((tmp_path / "cut" / "cost.json").read_text())
+    assert cost["device"] == "CPU"
     loaded, spec = face_train.load_net(tmp_path / "cut")
     assert spec == recipe.input
     assert torch.equal(loaded.head.weight, whole.head.weight)
@@ -210,6 +274,60 @@ def test_a_run_of_another_recipe_is_not_continued(
     torch.save({"config": "{}"}, tmp_path / "last.pt")
     with pytest.raises(SettingsError, match="another recipe"):
         face_train.train(recipe, splits["training"], splits["public"], tmp_path, quiet=True)
+
+
+def test_a_pupil_learns_what_its_teacher_answers(
+    data: Path, recipe: face_config.Config, tmp_path: Path
+) -> None:
+    """With nothing but the teacher to learn from, the answers come closer to the teacher's."""
+    splits = face_data.load(data)
+    training, _ = face_data.clean(splits)
+    teacher = face_train.train(recipe, training, splits["public"], tmp_path / "teacher", quiet=True)
+    distil = face_config.Distil(teachers=[str(tmp_path / "teacher")], share=1.0, temperature=2.0)
+    taught = replace(recipe, seed=2, epochs=1, distil=distil)
+    x = face_train.tensor(training, recipe.input)
+    aim = torch.from_numpy(face_train.predict(teacher, x)).div(2).softmax(1)
+    gaps = []
+    for epochs in (1, 12):
+        pupil = face_train.train(
+            replace(taught, epochs=epochs), training, splits["public"], tmp_path / f"{epochs}", quiet=True
+        )
+        answers = torch.from_numpy(face_train.predict(pupil, x)).div(2).log_softmax(1)
+        gaps.append(float(torch.nn.functional.kl_div(answers, aim, reduction="batchmean")))
+    assert gaps[1] < 0.5 * gaps[0]
+    absent = replace(recipe, distil=replace(distil, teachers=[str(tmp_path / "absent")]))
+    with pytest.raises(SettingsError, match="absent"):
+        face_train.train(absent, training, splits["public"], tmp_path / "none", quiet=True)
+
+
+def test_processes_share_every_batch_and_leave_nothing_out() -> None:
+    examples = face_train.Examples(torch.arange(50.0), torch.arange(50.0), torch.arange(50.0))
+    places = [Device(torch.device("cpu"), rank, 2) for rank in range(2)]
+    parts = [list(examples.batches(16, place, seeded(0))) for place in places]
+    whole = list(examples.batches(16, Device(torch.device("cpu")), seeded(0)))
+    for one, two, both in zip(*parts, whole, strict=True):
+        assert sorted(torch.cat([one[0], two[0]]).tolist()) == sorted(both[0].tolist())
+
+
+def test_torchrun_trains_in_two_processes(data: Path, tmp_path: Path) -> None:
+    """The gradients meet: both processes end with the same weights, and the first one saves them."""
+    (tmp_path / "face.toml").write_text(TINY.replace("epochs = 3", "epochs = 1"), "utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "--", "training", "face", "train", "--config", str(tmp_path / "face.toml")]
+    command += ["--data", str(data), "--run", str(tmp_path / "run"), "--threads", "1", "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "2 x CPU" in done.stdout
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 1, "one process keeps the log"
+    net, _ = face_train.load_net(tmp_path / "run")
+    assert all(bool(value.isfinite().all()) for value in net.state_dict().values())
+
+
+def test_an_absent_device_is_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "face.toml").write_text(TINY, "utf-8")
+    command = ["face", "train", "--config", str(tmp_path / "face.toml"), "--data", str(data)]
+    assert main([*command, "--run", str(tmp_path / "run"), "--device", "cuda:99"]) == 2
+    assert "--device cuda:99" in capsys.readouterr().err
 
 
 def test_figures_of_a_known_confusion() -> None:
@@ -295,9 +413,8 @@ def test_training_from_the_command_line_makes_a_run(
     command += ["--threads", "1"]
     assert main(command) == 0
     assert "parameters" in capsys.readouterr().out
-    again = TINY.replace('start = ""', f'start = "{run}"')
-    (tmp_path / "round2.toml").write_text(again, "utf-8")
-    assert main([*command[:2], "--config", str(tmp_path / "round2.toml"), *command[4:]]) == 2
+    (tmp_path / "other.toml").write_text(TINY, "utf-8")
+    assert main([*command[:2], "--config", str(tmp_path / "other.toml"), *command[4:]]) == 2
     assert "another recipe" in capsys.readouterr().err
 
 

@@ -24,6 +24,9 @@ class Net:
     """Shape of the network; see FaceNet."""
 
     widths: list[int]
+    blocks: list[int]
+    squeeze: int
+    features: int
     dropout: float
 
 
@@ -44,14 +47,23 @@ class Target:
 
     votes: float
     votes_head: float
+    balance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distil:
+    """Learning from what other networks answer (Hinton et al. 2015)."""
+
+    teachers: list[str]
+    """Run folders; their probabilities are averaged. None: no distillation."""
+    share: float
+    temperature: float
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """training/face.toml, where every key is explained."""
 
-    start: str
-    """Run folder whose averaged weights are the beginning; empty for random ones."""
     seed: int
     epochs: int
     batch: int
@@ -59,6 +71,7 @@ class Config:
     input: ImageInput
     optimiser: Optimiser
     target: Target
+    distil: Distil
     augment: Augment
 
 
@@ -67,6 +80,7 @@ _TABLES = {
     "input": ImageInput,
     "optimiser": Optimiser,
     "target": Target,
+    "distil": Distil,
     "augment": Augment,
 }
 

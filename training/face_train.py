@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from edge.manifest import ImageInput
 from edge.types import LABELS, FloatArray, SettingsError
 from training import face_config, face_data
-from training.face_augment import augment
+from training.devices import Device
+from training.face_augment import augment, mix
 from training.face_config import Config
 from training.face_data import Faces
 from training.nets import FaceNet
@@ -40,21 +44,46 @@ class Examples:
     votes: Tensor
     """N x 8 shares of the FER+ voters, or zeros."""
 
-    def batches(self, size: int, random: Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All examples once, in random order."""
+    def batches(self, size: int, place: Device, random: Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All examples once, in random order; of each batch the part that *place* works on."""
         order = torch.randperm(len(self.x), generator=random)
         for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            yield self.x[rows], self.wanted[rows], self.votes[rows]
+            rows = order[start : start + size][place.rank :: place.world]
+            chosen = (self.x[rows], self.wanted[rows], self.votes[rows])
+            x, wanted, votes = (part.to(place.device, non_blocking=True) for part in chosen)
+            yield x, wanted, votes
 
 
 class Learner(nn.Module):
     """The network, and a second head that learns what the FER+ voters saw. It is not exported."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, labels: int) -> None:
         super().__init__()
-        self.net = FaceNet(len(LABELS), config.net.widths, config.net.dropout)
-        self.votes_head = nn.Linear(self.net.head.in_features, face_data.EXPRESSIONS)
+        self.net = _net(config, labels)
+        self.votes_head = nn.Linear(self.net.features_width, face_data.EXPRESSIONS)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the labels and of the votes, in float32."""
+        logits, features = self.net.both(x)
+        return logits.float(), self.votes_head(features).float()
+
+
+class Teachers:
+    """Finished networks whose averaged answer another one learns (Hinton et al. 2015)."""
+
+    def __init__(self, runs: Sequence[str], temperature: float, place: Device) -> None:
+        self._nets = [load_net(Path(run))[0].to(place.device) for run in runs]
+        self._temperature, self._place = temperature, place
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Probabilities at the temperature, N x labels."""
+        with torch.no_grad(), self._place.autocast():
+            answers = [(net(x).float() / self._temperature).softmax(1) for net in self._nets]
+        return torch.stack(answers).mean(0)
+
+
+def _net(config: Config, labels: int) -> FaceNet:
+    return FaceNet(labels, side=config.input.height, **asdict(config.net))
 
 
 def tensor(faces: Faces, spec: ImageInput) -> Tensor:
@@ -62,31 +91,44 @@ def tensor(faces: Faces, spec: ImageInput) -> Tensor:
     return torch.from_numpy(face_data.batch(faces, spec).transpose(0, 3, 1, 2).copy())
 
 
-def train(config: Config, training: Faces, public: Faces, run: Path, *, quiet: bool = False) -> FaceNet:
+def train(
+    config: Config,
+    training: Faces,
+    public: Faces,
+    run: Path,
+    *,
+    labels: Sequence[str] = LABELS,
+    place: Device | None = None,
+    quiet: bool = False,
+) -> FaceNet:
     """Train, or go on training, in the folder *run*.
 
     Args:
         config: the recipe.
-        training: the cleaned training split.
+        training: the cleaned training split; its labels are indices into *labels*.
         public: watched after every epoch, never learned from.
-        run: holds ``last.pt`` (to go on), ``log.jsonl`` (one line per epoch) and, at the end, ``final.pt``.
+        run: holds ``last.pt`` (to go on), ``log.jsonl`` (one line per epoch) and, at the end, ``final.pt``
+            and ``cost.json``.
+        labels: the classes.
+        place: where to train; the CPU by default.
         quiet: no progress bar.
 
     Returns:
         The network with the averaged weights, in evaluation mode.
 
     Raises:
-        SettingsError: *run* was begun with another recipe.
+        SettingsError: *run* was begun with another recipe, or a teacher is missing.
     """
+    place = place or Device(torch.device("cpu"))
+    first_process = place.rank == 0
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    learner: Learner = _channels_last(Learner(config))
-    if config.start:
-        learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
+    learner: Learner = _channels_last(Learner(config, len(labels))).to(place.device)
     average = copy.deepcopy(learner)
+    teachers = Teachers(config.distil.teachers, config.distil.temperature, place)
     examples = Examples(
         x=tensor(training, config.input),
-        wanted=torch.from_numpy(face_data.targets(training, config.target.votes)),
+        wanted=torch.from_numpy(face_data.targets(training, config.target.votes, len(labels))),
         votes=torch.from_numpy(training.votes),
     )
     x_public = tensor(public, config.input)
@@ -103,46 +145,71 @@ def train(config: Config, training: Faces, public: Faces, run: Path, *, quiet: b
     )
     recipe = json.dumps(asdict(config))
 
-    first = 0
+    first, seconds = 0, 0.0
     if (run / "last.pt").exists():
-        state = torch.load(run / "last.pt", weights_only=True)
+        state = torch.load(run / "last.pt", map_location=place.device, weights_only=True)
         if state["config"] != recipe:
             raise SettingsError(f"{run}: was begun with another recipe; name another --run folder")
         learner.load_state_dict(state["learner"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        first = state["epoch"] + 1
+        first, seconds = state["epoch"] + 1, state["seconds"]
 
+    model: nn.Module = learner
+    if place.world > 1:
+        model = DistributedDataParallel(learner)
+    if place.device.type == "cuda":
+        model.compile()  # on a CPU plain code is faster
     steps = math.ceil(len(training) / config.batch)
-    bar = tqdm(total=config.epochs * steps, initial=first * steps, unit="step", disable=quiet, mininterval=5)
+    bar = tqdm(
+        total=config.epochs * steps,
+        initial=first * steps,
+        unit="step",
+        disable=quiet or not first_process,
+        mininterval=5,
+    )
     for epoch in range(first, config.epochs):
+        began = time.monotonic()
         figures = _learn(
             config,
             epoch,
             examples,
+            model=model,
             learner=learner,
             average=average,
+            teachers=teachers,
             optimiser=optimiser,
+            place=place,
             bar=bar,
         )
-        right = predict(average.net, x_public).argmax(1) == public.labels
-        figures |= {"public_accuracy": round(float(right.mean()), 4)}
+        seconds += time.monotonic() - began
+        if not first_process:
+            continue
+        if len(public):
+            right = predict(average.net, x_public, place=place).argmax(1) == public.labels
+            figures |= {"public_accuracy": round(float(right.mean()), 4)}
+            bar.set_postfix_str(f"epoch {epoch} public {figures['public_accuracy']:.4f}")
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(figures) + "\n")
-        bar.set_postfix_str(f"epoch {epoch} public {figures['public_accuracy']:.4f}")
         _save(
             {
                 "config": recipe,
+                "labels": list(labels),
                 "learner": learner.state_dict(),
                 "average": average.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "epoch": epoch,
+                "seconds": seconds,
             },
             run / "last.pt",
         )
     bar.close()
-    _save({"config": recipe, "net": average.net.state_dict()}, run / "final.pt")
-    return average.net.eval()
+    if first_process:
+        state = {name: value.cpu() for name, value in average.net.state_dict().items()}
+        _save({"config": recipe, "labels": list(labels), "net": state}, run / "final.pt")
+        cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
+        (run / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
+    return average.net.cpu().eval()
 
 
 def _learn(
@@ -150,44 +217,55 @@ def _learn(
     epoch: int,
     examples: Examples,
     *,
+    model: nn.Module,
     learner: Learner,
     average: Learner,
+    teachers: Teachers,
     optimiser: torch.optim.Optimizer,
+    place: Device,
     bar: Any,
 ) -> dict[str, float]:
     """One epoch; returns its line of the log."""
-    random = Generator().manual_seed(config.seed * 100_003 + epoch)
-    torch.manual_seed(config.seed * 100_003 + epoch)  # dropout
-    size = config.augment.size(epoch / config.epochs)
+    seed = config.seed * 100_003 + epoch
+    order, random = Generator().manual_seed(seed), Generator().manual_seed(seed * 64 + place.rank)
+    torch.manual_seed(seed * 64 + place.rank)  # dropout
+    mixed = config.augment.mixed(epoch / config.epochs)
     steps = math.ceil(len(examples.x) / config.batch)
-    # bfloat16 halves the time of an epoch where the processor multiplies it natively.
-    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001  no public question exists
-    learner.train()
-    losses, right = 0.0, 0.0
-    for step, (x, wanted, votes) in enumerate(examples.batches(config.batch, random)):
+    # A rare label's logit is raised by what its rarity costs it (Menon et al. 2021), while learning only.
+    prior = config.target.balance * examples.wanted.mean(0).log().to(place.device)
+    temperature, share = config.distil.temperature, config.distil.share
+    scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision is torch.float16)
+    model.train()
+    losses, right, seen = 0.0, 0.0, 0
+    for step, (x, *targets) in enumerate(examples.batches(config.batch, place, order)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
             group["lr"] = config.optimiser.rate * _schedule(done, config.optimiser.warmup)
-        faces = augment(x, config.augment, size, random).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-            features = learner.net.features(faces)
-            logits, vote_logits = learner.net.head(features).float(), learner.votes_head(features).float()
-        loss = functional.cross_entropy(logits, wanted)
+        faces = augment(x, config.augment, random, config.input)
+        faces, (wanted, votes) = mix(faces, targets, mixed, random)
+        faces = faces.contiguous(memory_format=torch.channels_last)
+        with place.autocast():
+            logits, vote_logits = model(faces)
+        loss = functional.cross_entropy(logits + prior, wanted)
+        if share:
+            taught = functional.cross_entropy(logits / temperature, teachers(faces)) * temperature**2
+            loss = (1 - share) * loss + share * taught
         by_votes = -(votes * vote_logits.log_softmax(1)).sum() / votes.sum().clamp(min=1)
         optimiser.zero_grad(set_to_none=True)
-        (loss + config.target.votes_head * by_votes).backward()
-        optimiser.step()
+        scaler.scale(loss + config.target.votes_head * by_votes).backward()
+        scaler.step(optimiser)
+        scaler.update()
         epochs_done = done * config.epochs
         _follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
         losses += loss.item() * len(x)
         right += (logits.argmax(1) == wanted.argmax(1)).sum().item()
+        seen += len(x)
         bar.update()
     return {
         "epoch": epoch,
-        "size": size,
         "rate": round(optimiser.param_groups[0]["lr"], 5),
-        "loss": round(losses / len(examples.x), 4),
-        "training_accuracy": round(right / len(examples.x), 4),
+        "loss": round(losses / seen, 4),
+        "training_accuracy": round(right / seen, 4),
     }
 
 
@@ -221,14 +299,14 @@ def load_net(run: Path) -> tuple[FaceNet, ImageInput]:
     path = run / "final.pt" if (run / "final.pt").exists() else run / "last.pt"
     if not path.exists():
         raise SettingsError(f"{run}: holds no checkpoint; `python -m training face train` makes one")
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     config = face_config.parse(json.loads(state["config"]), str(path))
     weights = state.get("net") or {
         name.removeprefix("net."): value
         for name, value in state["average"].items()
         if name.startswith("net.")
     }
-    net = FaceNet(len(LABELS), config.net.widths)
+    net = _net(config, len(state["labels"]))
     net.load_state_dict(weights)
     return _channels_last(net.eval()), config.input
 
@@ -238,12 +316,13 @@ def _channels_last(net: Any) -> Any:
     return net.to(memory_format=torch.channels_last)
 
 
-def predict(net: nn.Module, x: Tensor, batch: int = 512) -> FloatArray:
-    """Logits of N x 1 x H x W faces, N x labels, in full precision."""
+def predict(net: nn.Module, x: Tensor, batch: int = 512, *, place: Device | None = None) -> FloatArray:
+    """Logits of N x 1 x H x W faces, N x labels; in full precision unless a *place* says how to hurry."""
+    device, hurry = (place.device, place.autocast()) if place else (torch.device("cpu"), nullcontext())
     net.eval()
-    with torch.inference_mode():
-        parts = [
-            net(x[start : start + batch].contiguous(memory_format=torch.channels_last)).numpy()
-            for start in range(0, len(x), batch)
-        ]
+    parts = []
+    with torch.inference_mode(), hurry:
+        for start in range(0, len(x), batch):
+            part = x[start : start + batch].to(device).contiguous(memory_format=torch.channels_last)
+            parts.append(net(part).float().cpu().numpy())
     return np.asarray(np.concatenate(parts), np.float32)

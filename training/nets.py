@@ -8,10 +8,16 @@ import torch
 from torch import Tensor, nn
 
 
-def convolve(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution followed by its batch normalisation, which export folds into the weights."""
+def convolve(
+    inputs: int, outputs: int, *, size: int = 3, stride: int = 1, padding: int | None = None
+) -> nn.Sequential:
+    """A convolution and its batch normalisation, which export folds into the weights.
+
+    Without *padding* the picture keeps its size, but for the stride.
+    """
+    margin = size // 2 if padding is None else padding
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+        nn.Conv2d(inputs, outputs, size, stride, margin, bias=False),
         nn.BatchNorm2d(outputs),
     )
 
@@ -19,7 +25,7 @@ def convolve(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2015), which is 1x1 where the shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.first = convolve(inputs, outputs, stride=stride)
         self.second = convolve(outputs, outputs)
@@ -36,50 +42,76 @@ class Residual(nn.Module):
 
 
 class FaceNet(nn.Module):
-    """Logits of one grey face.
+    """Logits and features of one grey face.
 
     Plain 3x3 convolutions rather than depthwise ones: at this size they train about four times as many
-    images a second on a CPU, and int8 kernels on Arm run them close to peak.
+    images a second on a CPU, and int8 kernels on Arm run them close to peak. Pooling by maximum instead of
+    strides, and a last convolution that knows one place of the face from another instead of an average over
+    all of them: docs/experiments-face.md tells how much faster such a network learns.
 
     Args:
         labels: number of classes.
-        widths: channels of the stem and of the stages, 16 or more each: torch 2.13 corrupts its heap when it
-            trains narrower channels-last ones on several threads.
-        dropout: share of the pooled features dropped while training.
+        side: of the faces in pixels, a multiple of 2 to the number of stages.
+        widths: channels of the stages, 16 or more each: torch 2.13 corrupts its heap when it trains narrower
+            channels-last ones on several threads. Each stage works on half the side of the one before.
+        blocks: residual blocks of each stage.
+        squeeze: channels that are left when the places are weighed against each other.
+        features: width of the layer before the last: what a kit may learn from later.
+        dropout: share of the features dropped while training.
 
     Shapes:
-        input N x 1 x H x W float32 (48 x 48 on the kit; any size from 24 while training),
-        output N x labels.
+        input N x 1 x side x side float32, output N x labels.
+
+    Raises:
+        ValueError: the stages do not fit each other or the side.
     """
 
-    def __init__(self, labels: int, widths: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        labels: int,
+        *,
+        side: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        squeeze: int,
+        features: int,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        stem, *stages = widths
-        layers: list[nn.Module] = [
-            convolve(1, stem),
-            nn.ReLU(),
-            convolve(stem, stages[0], stride=2),
-            nn.ReLU(),
-        ]
-        inputs = stages[0]
-        for index, outputs in enumerate(stages):
-            if index:
-                layers.append(Residual(inputs, outputs, stride=2))
-            layers.append(Residual(outputs, outputs, stride=1))
-            inputs = outputs
+        if len(widths) != len(blocks) or side % 2 ** len(widths):
+            raise ValueError(f"{len(widths)} widths, {len(blocks)} blocks and side {side} do not fit")
+        layers: list[nn.Module] = [convolve(1, widths[0]), nn.ReLU()]
+        channels = widths[0]
+        for outputs, count in zip(widths, blocks, strict=True):
+            layers.append(nn.MaxPool2d(2))
+            for _ in range(count):
+                layers.append(Residual(channels, outputs))
+                channels = outputs
         self.body = nn.Sequential(*layers)
-        # AdaptiveAvgPool2d exports as one MEAN; x.mean((2, 3)) would bring a transpose along.
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
-        self.head = nn.Linear(inputs, labels)
+        self.embed = nn.Sequential(
+            convolve(channels, squeeze, size=1),
+            nn.ReLU(),
+            # As wide as what is left of the picture, so each place has weights of its own.
+            convolve(squeeze, features, size=side >> len(widths), padding=0),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(features, labels)
+        self.features_width = features
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled features, N x widths[-1]."""
-        pooled: Tensor = self.pool(self.body(x))
-        return pooled
+        """What the head decides from: N x features_width, none below zero."""
+        found: Tensor = self.embed(self.body(x))
+        return found
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits N x labels and features N x features_width, for export."""
+        found = self.features(x)
+        return self.head(self.dropout(found)), found
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(x))
-        return logits
+        return self.both(x)[0]
 
 
 def count_parameters(net: nn.Module) -> int:
