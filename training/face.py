@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from edge.types import LABELS, SettingsError
 from training import face_config, face_data, face_sources
 from training.allocator import keep_memory
 from training.candidate import Candidate
+from training.face_data import Faces
 
 CALIBRATION_FACES = 512
 """Training faces from which the int8 ranges are taken."""
@@ -106,6 +109,61 @@ def _evaluate(options: argparse.Namespace) -> None:
         model_card.refresh(options.model, text)
 
 
+def _reproduce_study(options: argparse.Namespace) -> None:
+    from training import face_folds, face_study  # noqa: PLC0415
+
+    faces = face_study.select(face_data.load(options.data, options.votes)["training"])
+    folds = [face_folds.split(len(faces), face_study.TEST_SHARE)]
+    if options.folds is not None:
+        folds = face_folds.stratify(faces.labels, options.folds)
+    judged = _judge(options, faces, folds, face_study.STUDY_LABELS)
+    if judged:
+        table = face_study.compare(judged, faces)
+        title = "The early-childhood study's set-up"
+        _tell(options, "reproduce-study", title, table, face_study.sections(table))
+
+
+def _crossvalidate(options: argparse.Namespace) -> None:
+    from training import face_fold_tables, face_folds  # noqa: PLC0415
+
+    faces = face_data.load(options.data, options.votes)["training"]
+    judged = _judge(options, faces, face_folds.stratify(faces.labels, options.folds), LABELS)
+    if judged:
+        table = {"faces": len(faces), "labels": list(LABELS), **face_folds.table(judged, LABELS)}
+        title = f"{options.folds}-fold cross-validation"
+        _tell(options, "crossvalidate", title, table, face_fold_tables.results(table))
+
+
+def _judge(options: argparse.Namespace, faces: Faces, folds: Any, labels: Sequence[str]) -> Any:
+    """Train and judge every fold; nothing in all but the first of torchrun's processes."""
+    import torch  # noqa: PLC0415
+
+    from training import devices, face_folds  # noqa: PLC0415
+
+    torch.set_num_threads(options.threads)
+    keep_memory()
+    config = face_config.load(options.config)
+    if options.epochs is not None:
+        if options.epochs < 1:
+            raise SettingsError(f"--epochs {options.epochs}: at least 1")
+        config = replace(config, epochs=options.epochs)
+    with devices.choose(options.device) as place:
+        judged = face_folds.judge_all(config, faces, folds, labels, options.run, place=place)
+    return judged if place.rank == 0 else []
+
+
+def _tell(options: argparse.Namespace, name: str, title: str, table: dict[str, Any], made: Any) -> None:
+    from training import face_fold_tables, pages  # noqa: PLC0415
+
+    config = os.path.relpath(options.config)
+    chosen = {"config": config, "folds": options.folds, "epochs": options.epochs}
+    given = "".join(f" --{key} {value}" for key, value in chosen.items() if value is not None)
+    command = f"python -m training face {name}{given}"
+    print(json.dumps({"command": command, **table}, indent=2) if options.json else pages.markdown(made))
+    if options.out:
+        print(face_fold_tables.write(options.out, title, command, table, made), file=sys.stderr)
+
+
 def _margin(options: argparse.Namespace) -> None:
     from training import face_margin  # noqa: PLC0415
 
@@ -175,6 +233,33 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--write-metrics", action="store_true", help="store the figures in model.toml and MODEL_CARD.md"
     )
+    study = add(
+        "reproduce-study",
+        _reproduce_study,
+        "train on the early-childhood study's three classes and split, and print its figures beside ours",
+    )
+    study.add_argument(
+        "--folds", type=int, metavar="N", help="cross-validate instead of one random 80/20 split"
+    )
+    cross = add("crossvalidate", _crossvalidate, "mean and deviation over folds of the training split")
+    cross.add_argument("--folds", type=int, metavar="N", default=5, help="default: %(default)s")
+    for one, config, run in (
+        (study, face_config.DEFAULT.with_name("face_study.toml"), "runs/face-study"),
+        (cross, face_config.DEFAULT, "runs/face-folds"),
+    ):
+        one.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
+        one.add_argument("--config", type=Path, default=config, help="recipe (default: %(default)s)")
+        one.add_argument("--epochs", type=int, help="instead of the recipe's")
+        one.add_argument(
+            "--run",
+            type=Path,
+            default=Path(run),
+            help="every fold's run folder is in here (default: %(default)s)",
+        )
+        one.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+        one.add_argument("--device", default="auto", help="as for train")
+        one.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        one.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
     margin = add(
         "margin", _margin, "measure how much wider the data frames faces than a detector of the kit does"
     )
