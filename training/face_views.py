@@ -79,7 +79,8 @@ def ferplus_majority(reading: Reading, faces: Faces, labels: Sequence[str]) -> d
     """How often the model agrees with most FER+ voters, and how often FER-2013's own label does.
 
     FER+ (Barsoum et al. 2016) asked ten people about every face again. Faces that most of them saw nothing
-    in, called contempt, or were divided about are left out.
+    in, called contempt, or were divided about are left out. Votes for "unknown" are not among Faces, so the
+    sixtieth of the faces in which those lead are judged by the expression that came second.
     """
     voted = majority(faces, labels)
     rows = voted >= 0
