@@ -173,7 +173,7 @@ def as_text(report: Report) -> str:
 
 def as_markdown(report: Report) -> str:
     """A page of its own."""
-    lines = [f"# Parity of {report.model}", "", _title(report), f"Command: `{report.command}`", ""]
+    lines = [f"# Parity of {report.model}", "", _title(report), "", f"Command: `{report.command}`", ""]
     for table in (_parity(report), _cost(report)):
         lines += [f"| {' | '.join(table[0])} |", f"|{'---|' * len(table[0])}"]
         lines += [f"| {' | '.join(row)} |" for row in table[1:]]
