@@ -67,6 +67,7 @@ noise = 0.05
 erase = 0.5
 blur = 0.5
 jpeg = 0.5
+strength = [[0.0, 1.0], [0.6, 0.5]]
 mix = [[0.0, 0.5], [0.9, 0.0]]
 """
 
@@ -200,12 +201,13 @@ def seeded(seed: int) -> torch.Generator:
 
 def test_augmentation_is_repeatable_and_can_be_switched_off() -> None:
     faces = torch.rand(6, 1, 48, 48, generator=seeded(0)) * 4 - 2
-    same = augment(faces, Augment(**STILL, mix=[(0, 0)]), seeded(1), SPEC)
+    same = augment(faces, Augment(**STILL, strength=[(0, 1)], mix=[(0, 0)]), seeded(1), SPEC)
     for before, after in zip(faces, same, strict=True):
         off = min(float((after - before).abs().max()), float((after - before.flip(-1)).abs().max()))
         assert off < 1e-4, "neither the face nor its mirror image"
-    wild = Augment(**WILD, mix=[(0.0, 0.5), (0.9, 0.0)])
+    wild = Augment(**WILD, strength=[(0.0, 1.0), (0.5, 0.25)], mix=[(0.0, 0.5), (0.9, 0.0)])
     assert [wild.mixed(0.0), wild.mixed(0.89), wild.mixed(0.9), wild.mixed(1.0)] == [0.5, 0.5, 0.0, 0.0]
+    assert (wild.at(0.4).degrees, wild.at(0.5).degrees, wild.at(0.5).blur) == (20, 5, 0.25)
     one, two = (augment(faces, wild, seeded(2), SPEC) for _ in range(2))
     assert one.shape == faces.shape
     assert torch.equal(one, two)
@@ -214,7 +216,7 @@ def test_augmentation_is_repeatable_and_can_be_switched_off() -> None:
 
 def test_augmented_jpeg_loses_what_a_jpeg_file_loses() -> None:
     faces = (torch.rand(4, 1, 12, 12, generator=seeded(0))).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    how = Augment(**(STILL | {"jpeg": 1.0}), mix=[(0, 0)])
+    how = Augment(**(STILL | {"jpeg": 1.0}), strength=[(0, 1)], mix=[(0, 0)])
     after = augment((faces - 0.5) / 0.25, how, seeded(1), SPEC) * 0.25 + 0.5
     for before, lossy in zip(faces, after, strict=True):
         off = min(float((lossy - face).abs().mean()) for face in (before, before.flip(-1)))

@@ -32,8 +32,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def candidate(run: Path, data: Path) -> Candidate:
+def candidate(run: Path, data: Path, split: str = "public") -> Candidate:
     """The network of a run, with what conversion needs to make and judge its int8 files.
+
+    Args:
+        run: run folder.
+        data: as for training.
+        split: what its files are judged on. PublicTest, which also balances the head whatever is judged,
+            decides; PrivateTest (``private``) is for the report of a model that ships.
 
     Raises:
         SettingsError: *run* holds no checkpoint.
@@ -53,6 +59,7 @@ def candidate(run: Path, data: Path) -> Candidate:
     rows = np.random.default_rng(0).choice(
         len(training), min(CALIBRATION_FACES, len(training)), replace=False
     )
+    judged = splits[split]
     return Candidate(
         name="face-expression",
         task="expression",
@@ -60,8 +67,8 @@ def candidate(run: Path, data: Path) -> Candidate:
         net=net,
         input=spec,
         calibration=face_data.batch(training.take(rows), spec),
-        inputs=face_data.batch(public, spec),
-        truth=public.labels,
+        inputs=face_data.batch(judged, spec),
+        truth=judged.labels,
     )
 
 
@@ -78,17 +85,21 @@ def _explore(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415
 
-    from training import face_train  # noqa: PLC0415
+    from training import devices, face_train  # noqa: PLC0415
     from training.nets import count_parameters  # noqa: PLC0415
 
     torch.set_num_threads(options.threads)
     keep_memory()
     config = face_config.load(options.config)
-    splits = face_data.load(options.data)
+    splits = face_data.load(options.data, options.votes)
     training, cleaning = face_data.clean(splits)
-    print(f"{len(training)} faces; taken out: {cleaning}")
-    net = face_train.train(config, training, splits["public"], options.run)
-    print(f"{options.run}: {count_parameters(net)} parameters; `python -m convert package` makes it a model")
+    with devices.choose(options.device) as place:
+        if place.rank == 0:
+            print(f"{len(training)} faces; taken out: {cleaning}; trains on {place}")
+        net = face_train.train(config, training, splits["public"], options.run, place=place)
+    if place.rank == 0:
+        count = count_parameters(net)
+        print(f"{options.run}: {count} parameters; `python -m convert package` makes it a model")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -203,10 +214,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--config", type=Path, default=face_config.DEFAULT, help="recipe (default: %(default)s)"
     )
+    train.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
     train.add_argument(
         "--run", type=Path, default=Path("runs/face"), help="run folder (default: %(default)s)"
     )
     train.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+    train.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N; torchrun spreads over several GPUs"
+    )
     evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
     evaluate.add_argument(
         "--model", type=Path, default=Path("models/face-expression"), help="default: %(default)s"

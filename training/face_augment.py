@@ -6,7 +6,8 @@ Every random number comes from the generator that is passed in, so an epoch can 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Generator, Tensor
@@ -42,11 +43,26 @@ class Augment:
     erase: float
     blur: float
     jpeg: float
+    strength: list[tuple[float, float]]
     mix: list[tuple[float, float]]
+
+    def at(self, progress: float) -> Augment:
+        """The limits at this share (0..1) of the epochs."""
+        factor = _reached(self.strength, progress)
+        limits = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: factor * limit for name, limit in limits.items() if name in LIMITS})
 
     def mixed(self, progress: float) -> float:
         """Probability that a batch is mixed at this share (0..1) of the epochs."""
-        return [share for start, share in self.mix if progress >= start][-1]
+        return _reached(self.mix, progress)
+
+
+LIMITS = frozenset(field.name for field in fields(Augment)) - {"strength", "mix"}
+"""What strength scales."""
+
+
+def _reached(steps: Sequence[tuple[float, float]], progress: float) -> float:
+    return [value for start, value in steps if progress >= start][-1]
 
 
 def augment(faces: Tensor, how: Augment, random: Generator, spec: ImageInput) -> Tensor:

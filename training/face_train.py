@@ -229,7 +229,7 @@ def _learn(
     seed = config.seed * 100_003 + epoch
     order, random = Generator().manual_seed(seed), Generator().manual_seed(seed * 64 + place.rank)
     torch.manual_seed(seed * 64 + place.rank)  # dropout
-    mixed = config.augment.mixed(epoch / config.epochs)
+    how, mixed = config.augment.at(epoch / config.epochs), config.augment.mixed(epoch / config.epochs)
     steps = math.ceil(len(examples.x) / config.batch)
     # A rare label's logit is raised by what its rarity costs it (Menon et al. 2021), while learning only.
     prior = config.target.balance * examples.wanted.mean(0).log().to(place.device)
@@ -241,7 +241,7 @@ def _learn(
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
             group["lr"] = config.optimiser.rate * _schedule(done, config.optimiser.warmup)
-        faces = augment(x, config.augment, random, config.input)
+        faces = augment(x, how, random, config.input)
         faces, (wanted, votes) = mix(faces, targets, mixed, random)
         faces = faces.contiguous(memory_format=torch.channels_last)
         with place.autocast():
