@@ -25,6 +25,7 @@ from training.face_augment import Augment, augment, mix  # noqa: E402
 from training.nets import FaceNet, count_parameters  # noqa: E402
 
 TINY = """
+start = ""
 seed = 1
 epochs = 3
 batch = 16
@@ -176,7 +177,15 @@ def test_a_wrong_recipe_names_the_key(tmp_path: Path) -> None:
             face_config.load(path)
 
 
-@pytest.mark.parametrize(("recipe", "most"), [("face.toml", 1_000_000), ("face_large.toml", 4_000_000)])
+@pytest.mark.parametrize(
+    ("recipe", "most"),
+    [
+        ("face.toml", 1_000_000),
+        ("face_2.toml", 1_000_000),
+        ("face_large.toml", 4_000_000),
+        ("face_large_2.toml", 4_000_000),
+    ],
+)
 def test_the_shipped_recipes_make_small_networks(recipe: str, most: int) -> None:
     config = face_config.load(face_config.DEFAULT.with_name(recipe))
     net = FaceNet(len(LABELS), side=config.input.height, **asdict(config.net)).eval()
@@ -297,6 +306,9 @@ def test_a_pupil_learns_what_its_teacher_answers(
         answers = torch.from_numpy(face_train.predict(pupil, x)).div(2).log_softmax(1)
         gaps.append(float(torch.nn.functional.kl_div(answers, aim, reduction="batchmean")))
     assert gaps[1] < 0.5 * gaps[0]
+    onwards = replace(recipe, start=str(tmp_path / "teacher"), epochs=0)
+    same = face_train.train(onwards, training, splits["public"], tmp_path / "onwards", quiet=True)
+    assert torch.equal(same.head.weight, teacher.head.weight), "a start is where it begins"
     absent = replace(recipe, distil=replace(distil, teachers=[str(tmp_path / "absent")]))
     with pytest.raises(SettingsError, match="absent"):
         face_train.train(absent, training, splits["public"], tmp_path / "none", quiet=True)
@@ -418,6 +430,29 @@ def test_training_from_the_command_line_makes_a_run(
     (tmp_path / "other.toml").write_text(TINY, "utf-8")
     assert main([*command[:2], "--config", str(tmp_path / "other.toml"), *command[4:]]) == 2
     assert "another recipe" in capsys.readouterr().err
+
+
+def test_recipes_are_trained_one_after_another(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = tmp_path / "one.toml", tmp_path / "one_2.toml"
+    first.write_text(TINY.replace("epochs = 3", "epochs = 1"), "utf-8")
+    onwards = TINY.replace("epochs = 3", "epochs = 1").replace('start = ""', 'start = "runs/one"')
+    second.write_text(onwards.replace("teachers = []", 'teachers = ["runs/one"]'), "utf-8")
+    command = ["face", "train", "--data", str(data), "--threads", "1", "--config", str(first), str(second)]
+    assert main([*command, "--run", "here"]) == 2
+    assert main(command) == 0
+    assert "runs/one-2" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "one-2" / "final.pt").exists()
+
+
+def test_the_shipped_recipes_build_on_each_other_in_order() -> None:
+    done: set[str] = set()
+    for recipe in face_config.SHIPPED:
+        config = face_config.load(recipe)
+        assert {config.start, *config.distil.teachers} - {""} <= done
+        done.add(face_config.run_folder(recipe).as_posix())
 
 
 def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,11 @@ class Device:
         kind = self.precision
         return torch.autocast(self.device.type, kind or torch.bfloat16, enabled=kind is not None)
 
+    def meet(self) -> None:
+        """Wait until every process has come here."""
+        if self.world > 1:
+            distributed.barrier()
+
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         return f"{self.world} x {name}" if self.world > 1 else name

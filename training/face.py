@@ -88,18 +88,25 @@ def _train(options: argparse.Namespace) -> None:
     from training import devices, face_train  # noqa: PLC0415
     from training.nets import count_parameters  # noqa: PLC0415
 
+    if options.run and len(options.config) > 1:
+        raise SettingsError("--run names one folder, but several recipes are to be trained")
     torch.set_num_threads(options.threads)
     keep_memory()
-    config = face_config.load(options.config)
+    recipes = [
+        (face_config.load(path), options.run or face_config.run_folder(path)) for path in options.config
+    ]
     splits = face_data.load(options.data, options.votes)
     training, cleaning = face_data.clean(splits)
     with devices.choose(options.device) as place:
         if place.rank == 0:
             print(f"{len(training)} faces; taken out: {cleaning}; trains on {place}")
-        net = face_train.train(config, training, splits["public"], options.run, place=place)
-    if place.rank == 0:
-        count = count_parameters(net)
-        print(f"{options.run}: {count} parameters; `python -m convert package` makes it a model")
+        for config, run in recipes:
+            net = face_train.train(config, training, splits["public"], run, place=place)
+            place.meet()  # the next recipe may begin with what the first process has written
+            if place.rank == 0:
+                print(
+                    f"{run}: {count_parameters(net)} parameters; `python -m convert package` makes it a model"
+                )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -212,11 +219,16 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
     train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
     train.add_argument(
-        "--config", type=Path, default=face_config.DEFAULT, help="recipe (default: %(default)s)"
+        "--config",
+        type=Path,
+        nargs="+",
+        default=face_config.SHIPPED,
+        help="recipes, trained one after another (default: the four of models/face-expression, "
+        f"{', '.join(path.name for path in face_config.SHIPPED)})",
     )
     train.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
     train.add_argument(
-        "--run", type=Path, default=Path("runs/face"), help="run folder (default: %(default)s)"
+        "--run", type=Path, help="run folder of a single recipe (default: runs/ and the recipe's name)"
     )
     train.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
     train.add_argument(

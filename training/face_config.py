@@ -17,6 +17,10 @@ else:
     import tomli as tomllib
 
 DEFAULT = Path(__file__).with_name("face.toml")
+SHIPPED = [
+    DEFAULT.with_name(name) for name in ("face_large.toml", "face_large_2.toml", "face.toml", "face_2.toml")
+]
+"""What models/face-expression took, in order: each may begin with, or learn from, those before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Distil:
 class Config:
     """training/face.toml, where every key is explained."""
 
+    start: str
+    """Run folder whose averaged weights are the beginning; empty for random ones."""
     seed: int
     epochs: int
     batch: int
@@ -98,6 +104,11 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
     return parse(raw, str(path))
+
+
+def run_folder(recipe: Path) -> Path:
+    """Where a recipe's run lies by default, and where other recipes look for it: ``runs/face-large-2``."""
+    return Path("runs") / recipe.stem.replace("_", "-")
 
 
 def parse(raw: dict[str, Any], origin: str) -> Config:

@@ -117,13 +117,15 @@ def train(
         The network with the averaged weights, in evaluation mode.
 
     Raises:
-        SettingsError: *run* was begun with another recipe, or a teacher is missing.
+        SettingsError: *run* was begun with another recipe, or the start or a teacher is missing.
     """
     place = place or Device(torch.device("cpu"))
     first_process = place.rank == 0
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     learner: Learner = _channels_last(Learner(config, len(labels))).to(place.device)
+    if config.start:
+        learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
     average = copy.deepcopy(learner)
     teachers = Teachers(config.distil.teachers, config.distil.temperature, place)
     examples = Examples(
