@@ -27,11 +27,42 @@ from training import (  # noqa: E402
     model_toml,
 )
 from training.candidate import Candidate  # noqa: E402
-from training.nets import FaceNet  # noqa: E402
 
 FEATURES = 8
 SPEC = LogMelInput(16000, 24, 512, 0.032, 0.010, 0.352, 60.0, 7600.0, -80.0, 0.0, 1.0)
 """33 frames of 24 mels: a shape that is no square, so a swapped axis shows."""
+
+
+class Toy(torch.nn.Module):
+    """What the expression network may be made of: a shortcut, a gate, pooling, two outputs; three labels."""
+
+    def __init__(self, features: int, *, embeds: bool = False) -> None:
+        super().__init__()
+        self.features_width = features
+        width = 8 if embeds else features
+        self.stem = torch.nn.Sequential(
+            torch.nn.Conv2d(1, width, 3, 2, 1, bias=False), torch.nn.BatchNorm2d(width), torch.nn.ReLU()
+        )
+        self.inner = torch.nn.Sequential(
+            torch.nn.Conv2d(width, width, 3, 1, 1, bias=False), torch.nn.BatchNorm2d(width)
+        )
+        self.gate = torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool2d(1), torch.nn.Conv2d(width, width, 1), torch.nn.Sigmoid()
+        )
+        self.pool = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        self.embed = torch.nn.Sequential()
+        if embeds:
+            self.embed = torch.nn.Sequential(torch.nn.Linear(width, features), torch.nn.ReLU())
+        self.head = torch.nn.Linear(features, 3)
+
+    def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(x)
+        inner = self.inner(x)
+        features = self.embed(self.pool(torch.relu(x + inner * self.gate(inner))))
+        return self.head(features), features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.both(x)[0]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +75,7 @@ def candidate() -> Candidate:
     inputs = random.normal(size=(192, SPEC.frames, SPEC.mels, 1)).astype(np.float32)
     inputs[truth == 1] += 1.5
     inputs[truth == 2, ::4] += 6
-    net = FaceNet(3, stem=[4], widths=[8, 8, 8], blocks=[1, 1, 1], features=FEATURES, attention=False)
+    net = Toy(FEATURES)
     optimiser = torch.optim.Adam(net.parameters(), 0.02)
     x = torch.from_numpy(inputs).permute(0, 3, 1, 2)
     for _ in range(30):
@@ -112,7 +143,7 @@ def test_features_as_wide_as_the_logits_are_not_mistaken_for_them(
     candidate: Candidate, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    net = FaceNet(3, stem=[4], widths=[8, 8], blocks=[1, 1], features=3, attention=True).eval()
+    net = Toy(3, embeds=True).eval()
     mixed = replace(candidate, net=net)
     convert(mixed, tmp_path)
     expected = verify.ask_network(net, candidate.inputs)
@@ -128,7 +159,7 @@ def test_features_as_wide_as_the_logits_are_not_mistaken_for_them(
 
 def test_a_layer_that_never_speaks_does_not_stop_the_conversion(candidate: Candidate, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = FaceNet(3, stem=[4], widths=[8, 8], blocks=[1, 1], features=4, attention=True).eval()
+    net = Toy(4, embeds=True).eval()
     with torch.no_grad():
         net.embed[0].bias.fill_(-1e3)
         net.head.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
