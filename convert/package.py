@@ -22,7 +22,13 @@ FLOAT_FILES = {"tflite": "model.float.tflite", "onnx": "model.float.onnx"}
 
 
 def package(
-    candidate: Candidate, folder: Path, *, version: str, floats: Path | None = None, quiet: bool = True
+    candidate: Candidate,
+    folder: Path,
+    *,
+    version: str,
+    name: str | None = None,
+    floats: Path | None = None,
+    quiet: bool = True,
 ) -> tuple[Manifest, list[Parity]]:
     """Export, quantise, verify and calibrate *candidate*, then put model.toml and the files into *folder*.
 
@@ -32,6 +38,7 @@ def package(
         candidate: what training hands over.
         folder: ``models/<name>``; made if need be.
         version: for model.toml, ``1.0.0``.
+        name: for model.toml; the task's own by default, another for a second network of the task.
         floats: folder that keeps the float files too; made if need be.
         quiet: no progress bars.
 
@@ -41,11 +48,11 @@ def package(
     Raises:
         ModelError: a file lost more than verify.refuse_loss allows; the folders are left as they were.
     """
-    with tempfile.TemporaryDirectory() as name:
-        draft = Path(name)
+    with tempfile.TemporaryDirectory() as path:
+        draft = Path(path)
         convert(candidate, draft)
         model = Manifest(
-            name=candidate.name,
+            name=name or candidate.name,
             version=version,
             task=candidate.task,
             labels=candidate.labels,

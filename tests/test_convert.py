@@ -384,7 +384,7 @@ def test_the_whole_way_from_faces_to_a_model_folder(
     table = json.loads(capsys.readouterr().out)
     assert (table["split"], table["items"]) == ("private", 21)
     assert table["command"] in page.read_text("utf-8")
-    assert manifest.load(tmp_path / "model").id == "face-expression@1.0.0"
+    assert manifest.load(tmp_path / "model").id == "model@1.0.0"
 
 
 def test_a_split_that_the_task_lacks_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

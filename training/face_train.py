@@ -10,7 +10,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from edge import manifest, runtimes
 from edge.manifest import ImageInput
 from edge.types import LABELS, FloatArray, SettingsError
 from training import face_config, face_data
@@ -69,17 +70,33 @@ class Learner(nn.Module):
 
 
 class Teachers:
-    """Finished networks whose averaged answer another one learns (Hinton et al. 2015)."""
+    """Finished networks whose averaged answer another one learns (Hinton et al. 2015).
 
-    def __init__(self, runs: Sequence[str], temperature: float, place: Device) -> None:
-        self._nets = [load_net(Path(run))[0].to(place.device) for run in runs]
+    A run's network answers in torch; a model folder's int8 file answers through the kit's runtime.
+    """
+
+    def __init__(self, folders: Sequence[str], temperature: float, place: Device) -> None:
+        self._answers = [self._teacher(Path(folder), place) for folder in folders]
         self._temperature, self._place = temperature, place
 
     def __call__(self, x: Tensor) -> Tensor:
         """Probabilities at the temperature, N x labels."""
         with torch.no_grad(), self._place.autocast():
-            answers = [(net(x).float() / self._temperature).softmax(1) for net in self._nets]
-        return torch.stack(answers).mean(0)
+            probs = [(answer(x).float() / self._temperature).softmax(1) for answer in self._answers]
+        return torch.stack(probs).mean(0)
+
+    @staticmethod
+    def _teacher(folder: Path, place: Device) -> Callable[[Tensor], Tensor]:
+        if not (folder / "model.toml").exists():
+            return load_net(folder)[0].to(place.device)
+        model = manifest.load(folder)
+        run = runtimes.load(model, threads=1)  # one item at a time, so threads would only wait
+
+        def answer(x: Tensor) -> Tensor:
+            logits = run(x.permute(0, 2, 3, 1).float().cpu().contiguous().numpy())
+            return torch.from_numpy(logits).to(x.device) / model.temperature
+
+        return answer
 
 
 def _net(config: Config, labels: int) -> FaceNet:
@@ -118,6 +135,7 @@ def train(
 
     Raises:
         SettingsError: *run* was begun with another recipe, or the start or a teacher is missing.
+        ModelError: a teacher is a damaged model folder.
     """
     place = place or Device(torch.device("cpu"))
     first_process = place.rank == 0
