@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.types import VOICE_LABELS
-from training import figures, voice_config, voice_data
+from training import figures, voice_config, voice_data, voice_prepare, voice_teacher
 from training.candidate import Candidate
 
 CALIBRATION_STRETCHES = 512
@@ -22,6 +22,8 @@ CACHE = Path("runs/cache")
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; EdgeError passes to the caller, who tells it in one line."""
+    if arguments[:1] == ["prepare"]:
+        return voice_prepare.main(arguments[1:])
     options = _parser().parse_args(arguments)
     options.command(options)
     return 0
@@ -128,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command)
         return one
 
+    commands.add_parser("prepare", help="cut recordings, collect labels, split: see `prepare --help`")
+    voice_teacher.add_commands(commands)
     add("explore", _explore, "say how many clips and speakers each part holds, by corpus and label")
     train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
     train.add_argument(

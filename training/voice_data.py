@@ -41,6 +41,7 @@ WORDS = {
     "calm": "neutral",
 }
 """The corpora's words for the labels. Surprise and disappointment have none and stay out."""
+SPLITS = ("train", "validation", "test")
 OUTLIERS = ("deeply_nonverbal", "deeply_child", "esc10")
 EMOTIONAL = frozenset({"laughing", "crying", "screaming", "moaning", "baby_cry"})
 """Kinds in the outlier corpora that do express something, so that a reading of them is not false."""
@@ -55,6 +56,8 @@ class Clip:
     speaker: str
     kind: str
     """The corpus's own word."""
+    split: str = ""
+    """One of SPLITS where the manifest says so; else the recipe's speakers decide."""
 
     @property
     def label(self) -> str | None:
@@ -96,22 +99,40 @@ def read_manifest(data: Path) -> list[Clip]:
     """All clips that carry a label or are outliers.
 
     Raises:
-        SettingsError: the folder holds no manifest.csv, or not such a one.
+        SettingsError: the folder holds no manifest.csv, or not such a one, or one that places some clips of a
+            corpus in splits and others not.
     """
     path = data / "manifest.csv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        clips = [Clip(row["path"], row["corpus"], row["speaker"], row["emotion"]) for row in rows]
+        clips = [
+            Clip(row["path"], row["corpus"], row["speaker"], row["emotion"], row.get("split") or "")
+            for row in rows
+        ]
     except FileNotFoundError:
         raise SettingsError(f"{path}: not found; --data wants the folder of the speech corpora") from None
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise SettingsError(f"{path}: not a manifest of speech corpora ({error})") from error
+    _check_splits(clips, path)
     return [clip for clip in clips if clip.corpus in OUTLIERS or clip.kind in WORDS]
 
 
+def _check_splits(clips: Sequence[Clip], path: Path) -> None:
+    places: dict[str, set[str]] = {}
+    for clip in clips:
+        places.setdefault(clip.corpus, set()).add(clip.split)
+    for corpus, found in places.items():
+        if wrong := found - {"", *SPLITS}:
+            raise SettingsError(f"{path}: split {wrong.pop()!r} is none of {', '.join(SPLITS)}")
+        if "" in found and len(found) > 1:  # they would train, beside their own speakers in the test
+            raise SettingsError(
+                f"{path}: some clips of {corpus} have no split; `voice prepare split` places them"
+            )
+
+
 def split(clips: Iterable[Clip], config: Config) -> Splits:
-    """Keep speakers apart: named ones for labelled speech, drawn by name for outliers.
+    """Keep speakers apart: by the manifest's splits, by the recipe's names, and outliers by drawing.
 
     The one child of deeply_child only measures: there is nobody to keep apart from it. So does a labelled
     corpus that the recipe does not know.
@@ -122,6 +143,8 @@ def split(clips: Iterable[Clip], config: Config) -> Splits:
             drawn = int(hashlib.sha256(clip.speaker.encode()).hexdigest()[:8], 16) / 2**32
             measures = clip.corpus == "deeply_child" or drawn < config.data.outlier_test
             (parts.test if measures else parts.train).append(clip)
+        elif clip.split and clip.corpus in config.data.corpora:
+            getattr(parts, clip.split).append(clip)
         elif clip.speaker in config.data.test or clip.corpus not in config.data.corpora:
             parts.test.append(clip)
         elif clip.speaker in config.data.validation:
