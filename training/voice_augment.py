@@ -6,6 +6,8 @@ as the kit would see it. Energies of independent sounds add up; a room's tail ad
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,15 @@ from edge.types import FloatArray
 from training.voice_config import Augment
 
 Generator = np.random.Generator
+
+
+class Blending(Protocol):
+    """What ``mix`` needs of a recipe, so that the teacher's serve it too."""
+
+    @property
+    def mixup(self) -> float:
+        """Parameter of the beta distribution."""
+        ...
 
 
 def cut(
@@ -90,7 +101,7 @@ def mask(batch: FloatArray, augment: Augment, random: Generator) -> FloatArray:
 
 
 def mix(
-    batch: FloatArray, wanted: FloatArray, augment: Augment, random: Generator
+    batch: FloatArray, wanted: FloatArray, augment: Blending, random: Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Blend each picture and its target with another's (mixup, Zhang et al. 2017)."""
     share = random.beta(augment.mixup, augment.mixup, len(batch)).astype(np.float32)
