@@ -152,6 +152,29 @@ def draw_bars(groups: Mapping[str, Mapping[str, Ranged]], reference: float, titl
     _save(drawing, path)
 
 
+def draw_ranking(
+    bars: Mapping[str, tuple[Ranged, Sequence[float]]], chance: float, title: str, path: Path
+) -> None:
+    """Lying bars with whiskers, dots for the parts that a figure was taken over, and a line at *chance*."""
+    drawing, axes = _sheet(8.2, 1.3 + 0.55 * len(bars))
+    _clean(axes, "x")
+    ends = [100 * max(ranged[2], *parts, 0) for ranged, parts in bars.values()]
+    for at, ((value, low, high), parts) in enumerate(bars.values()):
+        axes.barh(at, 100 * value, 0.7, color=SKY if parts else ORANGE)
+        reach = _reach(np.array([100 * value]), np.array([100 * low]), np.array([100 * high]))
+        axes.errorbar(100 * value, at, xerr=reach, fmt="none", ecolor=INK, elinewidth=1.5, capsize=3)
+        axes.plot(100 * np.array(parts), np.full(len(parts), at + 0.22), "o", color=BLUE, markersize=4)
+        axes.text(ends[at] + 1.2, at, f"{100 * value:.1f}", va="center", color=INK, bbox=PAPER)
+    axes.axvline(100 * chance, color=INK, linewidth=1, linestyle="--")
+    axes.text(100 * chance, -0.62, f"chance {100 * chance:.1f}", ha="center", va="bottom", color=INK)
+    axes.set_yticks(range(len(bars)), list(bars))
+    axes.set_ylim(len(bars) - 0.5, -0.6)
+    axes.set_xlim(0, min(100, max(ends) + 8))
+    axes.set_xlabel("per cent")
+    axes.set_title(title, pad=24)
+    _save(drawing, path)
+
+
 def draw_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, path: Path) -> None:
     """Loss and accuracy by epoch of one or more runs; *logs* hold the lines of their log.jsonl."""
     drawing = _figure(9.0, 3.8)
