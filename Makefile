@@ -61,5 +61,5 @@ $(VENV)/.dev: $(VENV)/.kit
 $(VENV)/.train: $(VENV)/.dev
 	@echo "Adding PyTorch and the converters"
 	@$(PIP) install torch==2.13.0
-	@$(PIP) install -e ".[dev,train]"
+	@$(PIP) install -e ".[dev,train,space]"
 	@touch $@

@@ -1,4 +1,4 @@
-"""``python -m convert``: run folder -> model folder, as a whole or step by step."""
+"""``python -m convert``: run folder -> model folder, as a whole or step by step; model folders -> Space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from edge.types import EdgeError, SettingsError
 if TYPE_CHECKING:
     from training.candidate import Candidate
 
+Command = Callable[[argparse.Namespace], None]
 TASKS = {"face": "training.face", "voice": "training.voice"}
 """Each module offers ``candidate(run, data) -> Candidate``."""
 SPLITS = {"face": ("public", "private")}
@@ -28,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 2 stands for anything the user can put right, a refused model included."""
     options = _parser().parse_args(arguments)
     try:
-        candidate = _candidate(options.task, options.run, options.data, options.split)
-        options.command(candidate, options)
+        options.command(options)
     except EdgeError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
@@ -39,6 +39,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"convert: needs {error.name}; `make train-env` installs it", file=sys.stderr)
         return 2
     return 0
+
+
+def _space(options: argparse.Namespace) -> None:
+    from convert import space  # noqa: PLC0415  a run needs none of it
+
+    files = space.write(options.out, options.models)
+    size = sum((options.out / file).stat().st_size for file in files)
+    print(f"{options.out}: {len(files)} files, {size / 1e6:.1f} MB; push it to a Space, or try it:")
+    print(f"python {options.out / 'app.py'} --port 7860")
+
+
+def _with_candidate(command: Callable[[Candidate, argparse.Namespace], None]) -> Command:
+    """The command with the run that its options name."""
+
+    def run(options: argparse.Namespace) -> None:
+        command(_candidate(options.task, options.run, options.data, options.split), options)
+
+    return run
 
 
 def _candidate(task: str, run: Path, data: Path, split: str | None) -> Candidate:
@@ -58,7 +76,12 @@ def _package(candidate: Candidate, options: argparse.Namespace) -> None:
 
     print("exporting, quantising and verifying; about a minute")
     model, found = package(
-        candidate, options.model, version=options.version, floats=options.float, quiet=False
+        candidate,
+        options.model,
+        version=options.version,
+        name=options.model.resolve().name,  # models/<name>
+        floats=options.float,
+        quiet=False,
     )
     for parity in found:
         print(parity)
@@ -146,7 +169,16 @@ def _parser() -> argparse.ArgumentParser:
             )
             one.add_argument("--report", type=Path, metavar="FILE", help="also write it there, as Markdown")
             one.add_argument("--json", action="store_true", help="print JSON instead of tables")
-        one.set_defaults(command=command)
+        one.set_defaults(command=_with_candidate(command))
+    text = (
+        "write a folder that can be pushed to a Hugging Face Space: page, models, weights; needs no PyTorch"
+    )
+    one = commands.add_parser("space", help=text, description=text)
+    one.add_argument("--out", type=Path, required=True, help="new folder, or a checkout of a Space")
+    one.add_argument(
+        "--models", type=Path, default=Path("models"), help="folder of the model folders (default: models)"
+    )
+    one.set_defaults(command=_space)
     return parser
 
 
