@@ -272,8 +272,9 @@ class Course:
     sounds: Sounds
 
     def run(self, folder: Path) -> list[list[Answers]]:
+        start = voice_wav2vec2.load(str(self.pretrained), VOICE_LABELS, seed=self.stages[0].seed)
         return voice_finetune.run_all(
-            self.stages, self.parts, self.sounds, str(self.pretrained), folder, place=CPU, quiet=True
+            self.stages, self.parts, self.sounds, start, folder, place=CPU, quiet=True
         )
 
 

@@ -156,7 +156,7 @@ def run_all(
     stages: Sequence[Stage],
     parts: Sequence[Parts],
     sounds: Sounds,
-    pretrained: str,
+    start: Listener,
     run: Path,
     *,
     place: Device,
@@ -168,7 +168,7 @@ def run_all(
         stages: in order.
         parts: their clips.
         sounds: of those clips.
-        pretrained: folder or hub id of the first stage's start.
+        start: what the first stage begins with, with a head for its labels.
         run: holds a folder per stage: ``model`` (what from_pretrained reads), ``log.jsonl``, ``cost.json``,
             ``answers.npz`` and, while it learns, ``last.pt``; ``start`` with the answers before the first
             stage; and the last stage's ``model``.
@@ -180,13 +180,13 @@ def run_all(
         the first process.
 
     Raises:
-        SettingsError: *pretrained* cannot be had, or *run* was begun with another recipe, start or data.
+        SettingsError: *run* was begun with another recipe, start or data.
     """
     for stage in stages:
         if stage.batch < place.world:
             raise SettingsError(f"stage {stage.name}: a batch of {stage.batch} for {place.world} processes")
     tests = [sounds.select(part.test) for part in parts]
-    listener = voice_wav2vec2.load(pretrained, stages[0].labels, seed=stages[0].seed)
+    listener = start
     _check_length(listener, stages[0])
     answers = [_judged(listener, stages, tests, run / START, place, quiet=quiet)]
     for number, stage in enumerate(stages):

@@ -92,6 +92,7 @@ def _finetune(options: argparse.Namespace) -> None:
     from training.nets import count_parameters  # noqa: PLC0415
 
     torch.set_num_threads(options.threads)
+    start = voice_wav2vec2.load(options.pretrained, stages[0].labels, seed=stages[0].seed)
     clips = list(dict.fromkeys(clip for part in parts for clip in part.all))
     with devices.choose(options.device) as place:
         if place.rank:
@@ -100,7 +101,7 @@ def _finetune(options: argparse.Namespace) -> None:
         if place.world > 1 and not place.rank:
             distributed.barrier()
         answers = voice_finetune.run_all(
-            stages, parts, sounds, options.pretrained, options.run, place=place, quiet=options.json
+            stages, parts, sounds, start, options.run, place=place, quiet=options.json
         )
     if not answers:  # not the first process
         return
