@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -260,3 +262,16 @@ def test_unknown_and_absent_formats_are_named(model: Manifest) -> None:
         runtimes.load(model, "tensorrt")
     with pytest.raises(ModelError, match="has no onnx file"):
         runtimes.load(replace(model, files={"tflite": model.files["tflite"]}), "onnx")
+
+
+def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:
+    """Its telemetry keeps a session file among the temporary ones; a privacy promise has no room for either."""
+    code = (
+        "from pathlib import Path; from edge import manifest, runtimes; "
+        f"runtimes.load(manifest.load(Path({str(ROOT / 'models' / 'face-expression')!r})), 'onnx')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment | {"TMPDIR": str(tmp_path)}, check=True
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -96,6 +97,8 @@ def refusing(path: Path, kind: str) -> Iterator[None]:
 
 
 def _driver() -> Any:
+    # From 1.32 on onnxruntime reports to its makers unless this is set before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError:
