@@ -265,7 +265,7 @@ def test_unknown_and_absent_formats_are_named(model: Manifest) -> None:
 
 
 def test_onnxruntime_reports_to_nobody(tmp_path: Path) -> None:
-    """Its telemetry keeps a session file among the temporary ones; a privacy promise has no room for either."""
+    """Its telemetry leaves a session file among the temporary ones, which tells whether it is on."""
     code = (
         "from pathlib import Path; from edge import manifest, runtimes; "
         f"runtimes.load(manifest.load(Path({str(ROOT / 'models' / 'face-expression')!r})), 'onnx')"
