@@ -320,6 +320,7 @@ def test_exploring_counts_faces_reasons_copies_and_votes(tmp_path: Path) -> None
 def test_the_page_holds_its_pictures_and_git_ignores_the_faces(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("matplotlib", reason="needs `make train-env`")
     made = Made()
     made.images[3] = made.images[17] // 2 + 60  # like one of PublicTest, but other pixels
     made.kaggle_csv(tmp_path)

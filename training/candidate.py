@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from edge.manifest import ImageInput, LogMelInput
 from edge.types import FloatArray
+
+if TYPE_CHECKING:  # looking at data needs no torch, whose import takes seconds
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
