@@ -75,8 +75,9 @@ def subscribe(port: int) -> Iterator[Subscriber]:
     client.on_message = lambda _c, _d, m: heard.messages.append((m.topic, m.payload.decode(), bool(m.retain)))
     subscribed: list[int] = []
     client.on_subscribe = lambda *_: subscribed.append(1)
+    # On every connection: a broker that is only just starting may drop the first one.
+    client.on_connect = lambda *_: client.subscribe("#", qos=1)
     client.connect("127.0.0.1", port)
-    client.subscribe("#", qos=1)
     client.loop_start()
     eventually(lambda: subscribed)
     yield heard
