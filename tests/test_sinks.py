@@ -1,5 +1,6 @@
 import io
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -129,13 +130,19 @@ def test_events_from_before_the_connection_arrive_in_order_and_marked() -> None:
 
 
 def _patiently(port: int):
-    """A subscriber for a broker that is only just starting."""
-    while True:
-        try:
-            yield from subscribe(port)
-        except ConnectionRefusedError:
-            continue
-        return
+    """A subscriber for a broker that is only just starting, when amqtt leaves clients unanswered."""
+    eventually(lambda: _answers(port))
+    yield from subscribe(port)
+
+
+def _answers(port: int) -> bool:
+    hello = b"\x10\x12\x00\x04MQTT\x04\x02\x00\x3c\x00\x06knocks"  # CONNECT of MQTT 3.1.1
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as knock:
+            knock.sendall(hello)
+            return knock.recv(1) == b"\x20"  # CONNACK
+    except OSError:
+        return False
 
 
 def test_the_broker_tells_when_a_kit_vanishes(broker: int, subscriber: Subscriber) -> None:
