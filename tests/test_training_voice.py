@@ -204,7 +204,7 @@ def test_training_learns_and_goes_on_where_it_was_killed(corpus: Corpus, tmp_pat
     config = replace(tiny(), augment=replace(tiny().augment, **QUIET))
     whole = voice_train.train(config, corpus, corpus, tmp_path / "whole", quiet=True)
 
-    kept = voice_train._save
+    kept = voice_train.save
     saves: list[Path] = []
 
     def save_once(state: dict[str, object], path: Path) -> None:
@@ -214,7 +214,7 @@ def test_training_learns_and_goes_on_where_it_was_killed(corpus: Corpus, tmp_pat
         kept(state, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(voice_train, "_save", save_once)
+        patch.setattr(voice_train, "save", save_once)
         with pytest.raises(KeyboardInterrupt):
             voice_train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)
     again = voice_train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)

@@ -302,7 +302,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept, saves = voice_finetune._save, []
+    kept, saves = voice_finetune.save, []
 
     def save_some(state: dict[str, object], path: Path) -> None:
         saves.append(path)
@@ -311,7 +311,7 @@ def test_a_killed_run_ends_with_the_same_weights(
         kept(state, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(voice_finetune, "_save", save_some)
+        patch.setattr(voice_finetune, "save", save_some)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 course.run(tmp_path)

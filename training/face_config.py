@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.manifest import ImageInput
-from edge.types import SettingsError
+from training import recipe
 from training.face_augment import Augment
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DEFAULT = Path(__file__).with_name("face.toml")
 SHIPPED = [
@@ -97,13 +91,7 @@ def load(path: Path) -> Config:
     Raises:
         SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: not found") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    return parse(raw, str(path))
+    return parse(recipe.read(path), str(path))
 
 
 def run_folder(recipe: Path) -> Path:
@@ -113,12 +101,4 @@ def run_folder(recipe: Path) -> Path:
 
 def parse(raw: dict[str, Any], origin: str) -> Config:
     """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
-    values: dict[str, Any] = {key: value for key, value in raw.items() if key not in _TABLES}
-    for name, kind in _TABLES.items():
-        table = raw.get(name, {})
-        if wrong := sorted({field.name for field in fields(kind)} ^ table.keys()):
-            raise SettingsError(f"{origin}: [{name}] has an unknown or lacks a key: {', '.join(wrong)}")
-        values[name] = kind(**table)
-    if wrong := sorted({field.name for field in fields(Config)} ^ values.keys()):
-        raise SettingsError(f"{origin}: unknown or missing: {', '.join(wrong)}")
-    return Config(**values)
+    return recipe.build(Config, _TABLES, raw, origin)

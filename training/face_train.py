@@ -31,6 +31,7 @@ from training.devices import Device
 from training.face_augment import augment, mix
 from training.face_config import Config
 from training.face_data import Faces
+from training.loop import follow, save, schedule
 from training.nets import FaceNet
 
 
@@ -211,7 +212,7 @@ def train(
             bar.set_postfix_str(f"epoch {epoch} public {figures['public_accuracy']:.4f}")
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(figures) + "\n")
-        _save(
+        save(
             {
                 "config": recipe,
                 "labels": list(labels),
@@ -226,7 +227,7 @@ def train(
     bar.close()
     if first_process:
         state = {name: value.cpu() for name, value in average.net.state_dict().items()}
-        _save({"config": recipe, "labels": list(labels), "net": state}, run / "final.pt")
+        save({"config": recipe, "labels": list(labels), "net": state}, run / "final.pt")
         cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
         (run / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
     return average.net.cpu().eval()
@@ -260,7 +261,7 @@ def _learn(
     for step, (x, *targets) in enumerate(examples.batches(config.batch, place, order)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
-            group["lr"] = config.optimiser.rate * _schedule(done, config.optimiser.warmup)
+            group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
         faces = augment(x, how, random, config.input)
         faces, (wanted, votes) = mix(faces, targets, mixed, random)
         faces = faces.contiguous(memory_format=torch.channels_last)
@@ -276,7 +277,7 @@ def _learn(
         scaler.step(optimiser)
         scaler.update()
         epochs_done = done * config.epochs
-        _follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
+        follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
         losses += loss.item() * len(x)
         right += (logits.argmax(1) == wanted.argmax(1)).sum().item()
         seen += len(x)
@@ -287,27 +288,6 @@ def _learn(
         "loss": round(losses / seen, 4),
         "training_accuracy": round(right / seen, 4),
     }
-
-
-def _schedule(done: float, warmup: float) -> float:
-    """Share of the peak rate after this share of all steps."""
-    if done < warmup:
-        return 0.02 + 0.98 * done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
-
-
-def _follow(average: nn.Module, learner: nn.Module, decay: float) -> None:
-    """Move the averaged weights and batch statistics a little towards the learner's."""
-    with torch.no_grad():
-        for mean, new in zip(average.state_dict().values(), learner.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Write whole or not at all: a kill in between leaves the previous file."""
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
 
 
 def load_net(run: Path) -> tuple[FaceNet, ImageInput]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.manifest import LogMelInput
 from edge.types import SettingsError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from training import recipe
 
 DEFAULT = Path(__file__).with_name("voice.toml")
 
@@ -92,26 +87,12 @@ def load(path: Path) -> Config:
     Raises:
         SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: not found") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    return parse(raw, str(path))
+    return parse(recipe.read(path), str(path))
 
 
 def parse(raw: dict[str, Any], origin: str) -> Config:
     """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
-    values: dict[str, Any] = {key: value for key, value in raw.items() if key not in _TABLES}
-    for name, kind in _TABLES.items():
-        table = raw.get(name, {})
-        if wrong := sorted({field.name for field in fields(kind)} ^ table.keys()):
-            raise SettingsError(f"{origin}: [{name}] has an unknown or lacks a key: {', '.join(wrong)}")
-        values[name] = kind(**table)
-    if wrong := sorted({field.name for field in fields(Config)} ^ values.keys()):
-        raise SettingsError(f"{origin}: unknown or missing: {', '.join(wrong)}")
-    config = Config(**values)
+    config = recipe.build(Config, _TABLES, raw, origin)
     if 1.0 not in config.augment.speeds:
         raise SettingsError(f"{origin}: augment.speeds must hold 1.0, the speed at which the kit listens")
     return config

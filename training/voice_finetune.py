@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from edge.types import FloatArray, SettingsError
 from training import metrics, voice_augment, voice_sounds, voice_stages, voice_wav2vec2, voice_waves
 from training.devices import Device
+from training.loop import save, schedule
 from training.metrics import IntArray, Probabilities
 from training.voice_data import Clip
 from training.voice_sounds import Sounds
@@ -238,7 +238,7 @@ def _tune(
     first, seconds = 0, 0.0
     if first_process:
         _begin(folder, {"stage": asdict(stage), "start": listener.fingerprint(), "data": examples.digest()})
-    _meet(place)
+    place.meet()
     if not (folder / MODEL).exists():
         optimiser = torch.optim.AdamW(_groups(listener, stage), lr=stage.optimiser.rate)
         if (folder / "last.pt").exists():
@@ -246,7 +246,7 @@ def _tune(
             net.load_state_dict(state["net"])
             optimiser.load_state_dict(state["optimiser"])
             first, seconds = state["epoch"] + 1, state["seconds"]
-        _meet(place)
+        place.meet()
         bar = tqdm(
             desc=stage.name,
             total=stage.epochs * stage.steps,
@@ -269,14 +269,14 @@ def _tune(
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(found) + "\n")
             state = {"net": net.state_dict(), "optimiser": optimiser.state_dict()}
-            _save({**state, "epoch": epoch, "seconds": seconds}, folder / "last.pt")
+            save({**state, "epoch": epoch, "seconds": seconds}, folder / "last.pt")
         bar.close()
         if first_process:
             cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
             (folder / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
             listener.save(folder / MODEL)  # its presence says that the stage is over
             (folder / "last.pt").unlink()
-    _meet(place)
+    place.meet()
     return voice_wav2vec2.load(str(folder / MODEL), stage.labels)
 
 
@@ -318,7 +318,7 @@ def _learn(
     for step, (x, wanted, allowed) in enumerate(examples.batches(epoch, place)):
         done = (epoch * stage.steps + step) / (stage.epochs * stage.steps)
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _schedule(done, stage.optimiser.warmup)
+            group["lr"] = group["peak"] * schedule(done, stage.optimiser.warmup)
         with place.autocast():
             logits = model(listener.scaled(x)).logits
         logits = logits.float().masked_fill(~allowed, -1e4)
@@ -339,13 +339,6 @@ def _learn(
         "loss": round(losses / seen, 4),
         "training_accuracy": round(right / seen, 4),
     }
-
-
-def _schedule(done: float, warmup: float) -> float:
-    """Share of the peak rate after this share of all steps."""
-    if done < warmup:
-        return 0.02 + 0.98 * done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
 
 
 def _judged(
@@ -375,7 +368,7 @@ def _judged(
             Answers(sounds.clips, truth, probs)
             for sounds, truth, probs in zip(tests, truths, kept, strict=True)
         ]
-    _meet(place)
+    place.meet()
     return found
 
 
@@ -434,15 +427,3 @@ def _begin(folder: Path, what: dict[str, Any]) -> None:
     names = {"stage": "another recipe", "start": "another pre-trained network", "data": "other clips"}
     if wrong := [text for key, text in names.items() if known.get(key) != what[key]]:
         raise SettingsError(f"{folder}: was begun with {wrong[0]}; name another --run folder")
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Write whole or not at all: a kill in between leaves the previous file."""
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
-def _meet(place: Device) -> None:
-    """Wait for the other processes: what the first one wrote is there for all."""
-    if place.world > 1:
-        distributed.barrier()

@@ -6,19 +6,14 @@ decided here: a speaker whom one stage judges is learned from in none.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from edge.types import RATE_HZ, VOICE_LABELS, SettingsError
+from training import recipe
 from training.voice_data import Clip
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +112,9 @@ def load(path: Path) -> Stage:
     Raises:
         SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
     """
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: not found") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    values = dict(raw)
+    values = recipe.read(path)
     for name, kind in _TABLES.items():
-        values[name] = kind(**_checked(kind, raw.get(name, {}), f"{path}: [{name}]"))
+        values[name] = kind(**_checked(kind, values.get(name, {}), f"{path}: [{name}]"))
     stage = Stage(**_checked(Stage, values, f"{path}:"))
     for wrong, right in _limits(stage):
         if wrong:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from edge.preprocess import FrontEnd
 from edge.types import VOICE_LABELS, FloatArray, SettingsError
 from training import metrics, voice_augment, voice_config
+from training.loop import follow, save, schedule
 from training.voice_config import Config
 from training.voice_data import OUTLIERS, Corpus
 from training.voice_net import VoiceNet
@@ -159,7 +159,7 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(figures) + "\n")
         bar.set_postfix_str(json.dumps(figures))
-        _save(
+        save(
             {
                 "config": recipe,
                 "net": net.state_dict(),
@@ -170,7 +170,7 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
             run / "last.pt",
         )
     bar.close()
-    _save({"config": recipe, "average": average.state_dict()}, run / "final.pt")
+    save({"config": recipe, "average": average.state_dict()}, run / "final.pt")
     return average.eval()
 
 
@@ -208,7 +208,7 @@ def _learn(
     for step, (x, wanted) in enumerate(examples.batches(random)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
-            group["lr"] = config.optimiser.rate * _schedule(done, config.optimiser.warmup)
+            group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             logits = net(x.contiguous(memory_format=torch.channels_last)).float()
         loss = functional.cross_entropy(logits, wanted)
@@ -217,31 +217,10 @@ def _learn(
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         epochs_done = done * config.epochs
-        _follow(average, net, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
+        follow(average, net, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
         losses += loss.item()
         bar.update()
     return losses / steps
-
-
-def _schedule(done: float, warmup: float) -> float:
-    """Share of the peak rate after this share of all steps."""
-    if done < warmup:
-        return 0.02 + 0.98 * done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
-
-
-def _follow(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the averaged weights and batch statistics a little towards the learner's."""
-    with torch.no_grad():
-        for mean, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Write whole or not at all: a kill in between leaves the previous file."""
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
 
 
 def _make(config: Config) -> VoiceNet:
