@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from edge.types import ImageArray
 from training.face_rows import label_code
-from training.figures import BLUE, DPI, INK
+from training.figures import BLUE, INK, figure, save
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Pair:
 
 def draw_reasons(counts: Mapping[str, int], path: Path) -> None:
     """How many training pictures are left out for each reason: lying bars, so that reasons can be read."""
-    drawing = _figure(8.4, 0.9 + 0.42 * len(counts))
+    drawing = figure(8.4, 0.9 + 0.42 * len(counts))
     axes = drawing.subplots()
     bars = axes.barh(range(len(counts)), list(counts.values()), color=BLUE, height=0.66)
     axes.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=4, color=INK)
@@ -40,14 +40,14 @@ def draw_reasons(counts: Mapping[str, int], path: Path) -> None:
     axes.set_xlim(0, 1.12 * max(1, *counts.values()))
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.set_title("Training pictures left out, by reason", loc="left", color=INK)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_agreement(
     shares: npt.NDArray[np.float64], labels: Sequence[str], votes: Sequence[str], path: Path
 ) -> None:
     """Heat map of labels x votes; columns sum to 1. Bold is where both mean the same."""
-    drawing = _figure(2.0 + 0.86 * len(votes), 1.7 + 0.62 * len(labels))
+    drawing = figure(2.0 + 0.86 * len(votes), 1.7 + 0.62 * len(labels))
     axes = drawing.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(votes)), votes)
@@ -73,13 +73,13 @@ def draw_agreement(
             fontweight="bold" if same else "normal",
         )
     axes.set_title("Labels of the faces that got each vote, per cent of a column", color=INK, pad=14)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_pairs(pairs: Sequence[Pair], path: Path, columns: int = 4) -> None:
     """Pairs side by side, each under its title."""
     rows = -(-len(pairs) // columns)
-    drawing = _figure(2.6 * columns, 1.65 * rows)
+    drawing = figure(2.6 * columns, 1.65 * rows)
     panels = np.atleast_1d(drawing.subplots(rows, columns)).ravel()
     for axes in panels:
         axes.axis("off")
@@ -87,17 +87,4 @@ def draw_pairs(pairs: Sequence[Pair], path: Path, columns: int = 4) -> None:
         gap = np.full((len(pair.left), 3), 255, np.uint8)
         axes.imshow(np.hstack([pair.left, gap, pair.right]), cmap="gray", vmin=0, vmax=255)
         axes.set_title(pair.title, fontsize="medium", color=INK)
-    _save(drawing, path)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow, and rarely needed
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(drawing: Figure, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-
-    FigureCanvasAgg(drawing)
-    drawing.savefig(path, dpi=DPI)
+    save(drawing, path)

@@ -50,12 +50,12 @@ def draw_confusion(matrix: IntArray, labels: Sequence[str], title: str, path: Pa
     for row, column in np.ndindex(shares.shape):
         ink = "white" if shares[row, column] > 0.5 else INK
         axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_counts(counts: Mapping[str, Sequence[int]], labels: Sequence[str], title: str, path: Path) -> None:
     """How many pictures of each label every split holds: one panel per split, because they differ in size."""
-    drawing = _figure(3.3 * len(counts), 3.6)
+    drawing = figure(3.3 * len(counts), 3.6)
     panels = np.atleast_1d(drawing.subplots(1, len(counts), sharey=True))
     for axes, (name, values), colour in zip(panels, counts.items(), COLOURS, strict=False):
         _clean(axes, "x")
@@ -69,7 +69,7 @@ def draw_counts(counts: Mapping[str, Sequence[int]], labels: Sequence[str], titl
         axes.spines["bottom"].set_visible(False)
     panels[0].invert_yaxis()
     drawing.suptitle(title)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_groups(
@@ -94,12 +94,12 @@ def draw_groups(
     axes.set_ylabel("per cent")
     axes.set_title(title, pad=26)
     axes.legend(ncols=len(values), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_reliability(probs: Probabilities, truth: IntArray, title: str, path: Path) -> None:
     """How often a reading of some confidence is right, above how many readings have that confidence."""
-    drawing = _figure(5.2, 5.6)
+    drawing = figure(5.2, 5.6)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     sure, right = probs.max(1), probs.argmax(1) == truth
     edges = np.linspace(0, 1, metrics.BINS + 1)
@@ -122,7 +122,7 @@ def draw_reliability(probs: Probabilities, truth: IntArray, title: str, path: Pa
     below.set_xlim(0, 1)
     below.set_xlabel("confidence of the reading")
     below.set_ylabel("how many")
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_bars(groups: Mapping[str, Mapping[str, Ranged]], reference: float, title: str, path: Path) -> None:
@@ -149,7 +149,7 @@ def draw_bars(groups: Mapping[str, Mapping[str, Ranged]], reference: float, titl
     axes.set_xlim(0, max(100 * reference + 8, 60))
     axes.set_xlabel("accuracy, per cent")
     axes.set_title(title, pad=24)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_ranking(
@@ -172,12 +172,12 @@ def draw_ranking(
     axes.set_xlim(0, min(100, max(ends) + 8))
     axes.set_xlabel("per cent")
     axes.set_title(title, pad=24)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, path: Path) -> None:
     """Loss and accuracy by epoch of one or more runs; *logs* hold the lines of their log.jsonl."""
-    drawing = _figure(9.0, 3.8)
+    drawing = figure(9.0, 3.8)
     left, right = drawing.subplots(1, 2)
     for (name, lines), colour in zip(logs.items(), COLOURS * len(logs), strict=False):
         epochs = [line["epoch"] + 1 for line in lines]
@@ -199,13 +199,13 @@ def draw_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, pat
         left.legend(frameon=False, fontsize="small")
     right.legend(frameon=False, fontsize="small", loc="lower right")
     drawing.suptitle(title)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def draw_gallery(pictures: Mapping[str, ImageArray], title: str, path: Path, columns: int = 7) -> None:
     """Grey pictures of any size in rows, each with its name."""
     rows = -(-len(pictures) // columns)
-    drawing = _figure(1.45 * columns, 1.75 * rows + 0.4)
+    drawing = figure(1.45 * columns, 1.75 * rows + 0.4)
     panels = np.atleast_1d(drawing.subplots(rows, columns)).ravel()
     for axes in panels:
         axes.axis("off")
@@ -213,17 +213,18 @@ def draw_gallery(pictures: Mapping[str, ImageArray], title: str, path: Path, col
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axes.set_title(name, fontsize="small")
     drawing.suptitle(title)
-    _save(drawing, path)
+    save(drawing, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def figure(width: float, height: float) -> Figure:
+    """An empty drawing of so many inches."""
     from matplotlib.figure import Figure  # noqa: PLC0415  slow, and rarely needed
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
-    drawing = _figure(width, height)
+    drawing = figure(width, height)
     return drawing, drawing.subplots()
 
 
@@ -249,7 +250,8 @@ def _wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
     return middle, reach
 
 
-def _save(drawing: Figure, path: Path) -> None:
+def save(drawing: Figure, path: Path) -> None:
+    """Write the drawing as a picture; its folder is made if need be."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
 
     path.parent.mkdir(parents=True, exist_ok=True)
