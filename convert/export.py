@@ -82,3 +82,24 @@ def export_onnx(net: nn.Module, item_shape: Sequence[int], path: Path) -> None:
             output_names=["logits", "features"] if features_width(net) else ["logits"],
             verbose=False,
         )
+    _forget_origin(path)
+
+
+def _forget_origin(path: Path) -> None:
+    """Take out of an ONNX file where in the source, and so where on whose disk, each node came from."""
+    import onnx  # noqa: PLC0415
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, str(path))

@@ -19,6 +19,7 @@ from edge import manifest, runtimes  # noqa: E402
 from edge.manifest import LogMelInput  # noqa: E402
 from edge.runtimes import litert, onnx  # noqa: E402
 from edge.types import FloatArray, ModelError  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 from tests.test_training_face import TINY, write_faces  # noqa: E402
 from training import (  # noqa: E402
     face_config,
@@ -103,6 +104,13 @@ def test_a_packed_model_is_read_by_the_kit(candidate: Candidate, packed: Path) -
         actual = runtimes.load(model, name)(candidate.inputs)
         assert (actual.argmax(1) == candidate.truth).mean() > 0.95, name
         assert np.corrcoef(actual.ravel(), expected.logits.ravel())[0, 1] > 0.99, name
+
+
+def test_a_packed_model_does_not_tell_on_whose_disk_it_was_made(packed: Path) -> None:
+    for path in packed.iterdir():
+        data = path.read_bytes()
+        assert str(ROOT).encode() not in data, path.name
+        assert b"site-packages" not in data, path.name
 
 
 @pytest.mark.parametrize("name", list(FILES))
