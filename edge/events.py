@@ -1,7 +1,8 @@
 """What leaves the kit: plain values, their topics and their JSON. Nothing here can hold a pixel or a sample.
 
 The same classes write (the kit) and read (the dashboard, tests); ``from_json`` believes nothing it is
-sent. The page for people who subscribe is docs/events.md.
+sent. The page for people who subscribe is docs/events.md; edge/contract.py writes the schemas in
+docs/contract from these classes and the texts under their fields.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime, timezone
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 SCHEMA = 1
 """Version of the message contract. Within one version changes only add."""
@@ -35,6 +36,29 @@ KIT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 class EventError(ValueError):
     """A payload is not what its topic promises; the message says why in one line."""
+
+
+# ── Values ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value keeps to besides its type. The reader checks it and the published schemas tell it."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    shortest: int = 0
+    """Characters of a text."""
+    moment: bool = False
+    """The text is a time in UTC, RFC 3339."""
+
+
+UtcTime = Annotated[str, Rule(moment=True)]
+Part = Annotated[float, Rule(0, 1)]
+Amount = Annotated[float, Rule(0)]
+Count = Annotated[int, Rule(0, 2**53 - 1)]
+"""Counts stay exact in languages whose numbers are all floating point."""
+Name = Annotated[str, Rule(shortest=1)]
 
 
 # ── Payloads ─────────────────────────────────────────────────────────────────────────────────────────
@@ -65,8 +89,8 @@ class Capture:
 class Info:
     """Retained on ``info``: who this kit is and what it may do."""
 
-    schema: int
-    kit: str
+    schema: Count
+    kit: Name
     room: str
     software: str
     mode: Mode
@@ -74,8 +98,8 @@ class Info:
     """The labels that shares can name, in display order, without ``uncertain``."""
     models: tuple[Model, ...]
     capture: Capture
-    window_s: float
-    min_people: int
+    window_s: Amount
+    min_people: Count
     replay: bool
     """True when the sources are files or a staged scene, not the room."""
 
@@ -84,43 +108,43 @@ class Info:
 class Health:
     """On ``health`` every 30 s."""
 
-    schema: int
-    at: str
+    schema: Count
+    at: UtcTime
     """UTC, RFC 3339."""
     time_quality: TimeQuality
-    uptime_s: float
-    fps: float
+    uptime_s: Amount
+    fps: Amount
     """Frames read per second since the last health message."""
-    latency_p50_s: float | None
+    latency_p50_s: Amount | None
     """From a frame's capture to its readings."""
-    latency_p95_s: float | None
-    dropped_frames: int
+    latency_p95_s: Amount | None
+    dropped_frames: Count
     """Frames replaced by newer ones before they were read, since the start."""
-    dropped_blocks: int
-    rss_mb: float
+    dropped_blocks: Count
+    rss_mb: Amount
     temperature_c: float | None
     throttled: bool | None
     """The board lowered its clock or voltage is low; None where the board does not tell."""
-    outbox: int
+    outbox: Count
     """Events that the broker has not acknowledged."""
-    dropped_events: int
+    dropped_events: Count
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Retained on ``state``: the room's mood as of the last closed window."""
 
-    schema: int
-    at: str
+    schema: Count
+    at: UtcTime
     """End of the window, UTC, RFC 3339."""
     time_quality: TimeQuality
     mood: str | None
     """The leading label, ``uncertain``, or None when suppressed."""
-    shares: Mapping[str, float]
+    shares: Mapping[str, Part]
     """Part of the group per label and ``uncertain``; sums to 1, empty when suppressed."""
-    confidence: float
+    confidence: Part
     """Mean calibrated probability of what is claimed, 0..1."""
-    people: int
+    people: Count
     suppressed: Suppressed | None
     """Why there is no mood, or None."""
 
@@ -129,16 +153,16 @@ class State:
 class MoodWindow:
     """Data of a ``suasana.mood.v1`` event: one closed window."""
 
-    start: str
+    start: UtcTime
     """UTC, RFC 3339; the event's own time is the window's end."""
-    window_s: float
+    window_s: Amount
     mood: str | None
-    shares: Mapping[str, float]
-    confidence: float
-    people: int
+    shares: Mapping[str, Part]
+    confidence: Part
+    people: Count
     suppressed: Suppressed | None
-    face_readings: int
-    voice_readings: int
+    face_readings: Count
+    voice_readings: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +181,20 @@ EVENT_TYPES: Mapping[str, type[Data]] = {"suasana.mood.v1": MoodWindow, "suasana
 class Event:
     """One fact that must not get lost: CloudEvents 1.0, structured JSON, on ``event``."""
 
-    id: str
+    id: Name
     """Unique for ever; a reader drops what it has seen."""
-    kit: str
-    boot_id: str
+    kit: Name
+    boot_id: Name
     """Changes with every start of the daemon."""
-    seq: int
+    seq: Count
     """Counts up by one within a boot, so gaps can be counted."""
-    at: str
+    at: UtcTime
     """UTC, RFC 3339."""
     time_quality: TimeQuality
     data: Data
     replayed: bool = False
     """True when it waited for the broker."""
-    schema: int = SCHEMA
+    schema: Count = SCHEMA
 
     @property
     def type(self) -> str:
@@ -209,11 +233,7 @@ class Event:
             raise EventError(f"unknown event type {str(envelope.get('type'))[:60]!r}")
         own = {name: data[name] for name in _STAMP if name in data}
         stamped = {"id": envelope.get("id"), "at": envelope.get("time"), **own}
-        event = _build(cls, {**stamped, "data": _build(kind, data, "data")}, "event")
-        if not event.id or event.seq < 0:
-            raise EventError("event without an id or with a negative seq")
-        parse_time(event.at)
-        return event
+        return _build(cls, {**stamped, "data": _build(kind, data, "data")}, "event")
 
 
 _STAMP = ("schema", "kit", "boot_id", "seq", "time_quality", "replayed")
@@ -319,7 +339,7 @@ def _parse(payload: bytes | str) -> dict[str, Any]:
 
 
 def _build(cls: type[Built], table: Mapping[str, Any], where: str) -> Built:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     values = {}
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name in table:
@@ -332,6 +352,10 @@ def _build(cls: type[Built], table: Mapping[str, Any], where: str) -> Built:
 def _convert(value: Any, hint: Any, where: str) -> Any:
     """Check *value* against the type of its field; JSON's lists become tuples."""
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        converted = _convert(value, args[0], where)
+        _check(converted, args[1], where)
+        return converted
     if is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, where)  # type: ignore[arg-type]
     if origin in (Union, UnionType):
@@ -352,6 +376,17 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if hint in (int, bool, str) and type(value) is hint:
         return value
     raise EventError(f"{where} cannot be {json.dumps(value)[:60]}")
+
+
+def _check(value: Any, rule: Rule, where: str) -> None:
+    if rule.at_least is not None and value < rule.at_least:
+        raise EventError(f"{where} is out of range: {str(value)[:40]} is below {rule.at_least:g}")
+    if rule.at_most is not None and value > rule.at_most:
+        raise EventError(f"{where} is out of range: {str(value)[:40]} is above {rule.at_most:g}")
+    if rule.shortest and len(value) < rule.shortest:
+        raise EventError(f"{where} is empty")
+    if rule.moment:
+        parse_time(value)
 
 
 def _is_number(value: Any) -> bool:
