@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge import manifest
+from edge import goldens, manifest
 from edge.types import EdgeError, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def _space(options: argparse.Namespace) -> None:
     size = sum((options.out / file).stat().st_size for file in files)
     print(f"{options.out}: {len(files)} files, {size / 1e6:.1f} MB; push it to a Space, or try it:")
     print(f"python {options.out / 'app.py'} --port 7860")
+
+
+def _golden(options: argparse.Namespace) -> None:
+    for folder in options.model:
+        print(f"{goldens.write(folder)}: written")
 
 
 def _with_candidate(command: Callable[[Candidate, argparse.Namespace], None]) -> Command:
@@ -170,6 +175,10 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--report", type=Path, metavar="FILE", help="also write it there, as Markdown")
             one.add_argument("--json", action="store_true", help="print JSON instead of tables")
         one.set_defaults(command=_with_candidate(command))
+    text = "write golden.toml: what the model's files answer here to made-up inputs; needs no run"
+    one = commands.add_parser("golden", help=text, description=text)
+    one.add_argument("--model", type=Path, nargs="+", required=True, help="model folders")
+    one.set_defaults(command=_golden)
     text = (
         "write a folder that can be pushed to a Hugging Face Space: page, models, weights; needs no PyTorch"
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from convert import confidence, export, quantise, verify
 from convert.verify import Parity
+from edge import goldens
 from edge.manifest import Manifest, ModelFile
 from edge.types import ModelError
 from training import model_toml
@@ -30,7 +31,7 @@ def package(
     floats: Path | None = None,
     quiet: bool = True,
 ) -> tuple[Manifest, list[Parity]]:
-    """Export, quantise, verify and calibrate *candidate*, then put model.toml and the files into *folder*.
+    """Export, quantise, verify and calibrate *candidate*; write model.toml, files and golden.toml.
 
     What else lies in the folder (the model card) stays.
 
@@ -91,6 +92,7 @@ def package(
             folder=folder,
         )
     model_toml.write(model)
+    goldens.write(folder)
     return model, found
 
 

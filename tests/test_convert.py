@@ -15,7 +15,7 @@ from convert import confidence, export, report, verify  # noqa: E402
 from convert.__main__ import main  # noqa: E402
 from convert.package import FILES, FLOAT_FILES, convert, package  # noqa: E402
 from convert.silence import silence  # noqa: E402
-from edge import manifest, runtimes  # noqa: E402
+from edge import goldens, manifest, runtimes  # noqa: E402
 from edge.manifest import LogMelInput  # noqa: E402
 from edge.runtimes import litert, onnx  # noqa: E402
 from edge.types import FloatArray, ModelError  # noqa: E402
@@ -30,7 +30,7 @@ from training import (  # noqa: E402
 from training.candidate import Candidate  # noqa: E402
 
 FEATURES = 8
-SPEC = LogMelInput(16000, 24, 512, 0.032, 0.010, 0.352, 60.0, 7600.0, -80.0, 0.0, 1.0)
+SPEC = LogMelInput(16000, 24, 512, 0.032, 0.010, 0.352, 60.0, 7600.0, 80.0, 0.0, 1.0)
 """33 frames of 24 mels: a shape that is no square, so a swapped axis shows."""
 
 
@@ -104,6 +104,12 @@ def test_a_packed_model_is_read_by_the_kit(candidate: Candidate, packed: Path) -
         actual = runtimes.load(model, name)(candidate.inputs)
         assert (actual.argmax(1) == candidate.truth).mean() > 0.95, name
         assert np.corrcoef(actual.ravel(), expected.logits.ravel())[0, 1] > 0.99, name
+
+
+def test_a_packed_model_brings_its_golden_answers(packed: Path) -> None:
+    model = manifest.load(packed)
+    for name in FILES:
+        assert goldens.check(model, name).worst < 1e-3, name
 
 
 def test_a_packed_model_does_not_tell_on_whose_disk_it_was_made(packed: Path) -> None:
@@ -314,7 +320,11 @@ def test_float_files_are_kept_where_they_are_wanted(candidate: Candidate, tmp_pa
     floats = tmp_path / "floats"
     model, _ = package(candidate, tmp_path / "toy", version="0.1.0", floats=floats)
     assert {file.name for file in floats.iterdir()} == set(FLOAT_FILES.values())
-    assert {file.name for file in (tmp_path / "toy").iterdir()} == {*FILES.values(), "model.toml"}
+    assert {file.name for file in (tmp_path / "toy").iterdir()} == {
+        *FILES.values(),
+        "model.toml",
+        goldens.FILE,
+    }
     report.make(candidate, model, command="", split="validation", floats=floats, quiet=True)
     (floats / FLOAT_FILES["onnx"]).unlink()
     with pytest.raises(ModelError, match="keeps the float files"):
