@@ -15,11 +15,12 @@ from edge.events import (
     Health,
     MoodWindow,
     Session,
+    SourceStatus,
     State,
     Switch,
     to_json,
 )
-from edge.kit import Kit
+from edge.kit import Kit, SourceName
 from edge.mood import RoomMood
 from edge.sinks import Sink
 from edge.stamp import Stamp
@@ -44,12 +45,13 @@ class Desk:
         self._born = time.monotonic()
         self._health_due = self._born + FIRST_HEALTH_S
         self._mood: RoomMood | None = None
+        self._sources: dict[SourceName, SourceStatus] = {}
 
     def begin(self) -> None:
         """Say who we are, and begin a session if capture is on."""
         self._retain("info", to_json(self._kit.info()))
         for name, present in self._kit.has.items():
-            self._retain(f"source/{name}/status", "recovering" if present else "offline")
+            self._tell_source(name, "recovering" if present else "offline")
         if self._kit.switches.now.capture == "on":
             self._begin_session("boot")
         else:
@@ -64,8 +66,10 @@ class Desk:
         """Close windows, obey, report and let the sinks work; several times a second."""
         while command := self._kit.commands.get(timeout_s=0):
             self._obey(*command)
-        while report := self._kit.reports.get(timeout_s=0):
-            self._retain(f"source/{report[0]}/status", report[1])
+        if self._kit.switches.refresh():
+            logger.info("switches: changed by another process")
+            self._when_switched()
+        self._tell_sources()
         for window in self._mood.close(now) if self._mood is not None else ():
             event = self._stamp.window(window)
             self._publish(event)
@@ -79,7 +83,7 @@ class Desk:
     def end(self) -> None:
         """Close the session: the daemon stops."""
         for name in self._kit.has:
-            self._retain(f"source/{name}/status", "offline")
+            self._tell_source(name, "offline")
         if self._mood is not None:
             self._end_session("shutdown")
 
@@ -127,15 +131,19 @@ class Desk:
             known = ", ".join(get_args(Name))
             self._tell("response/set", _json(error=f"only {known} can be set, to on or off"), qos=1)
             return
-        was = self._kit.switches.now.capture
         if self._kit.switches.set(name, value):  # type: ignore[arg-type]
             logger.info("switches: %s is %s", name, value)
+        self._when_switched()
+
+    def _when_switched(self) -> None:
+        """Have devices closed first, then say so, and begin or end the session."""
+        self._kit.obey_switches()
         self._retain("info", to_json(self._kit.info()))
-        now = self._kit.switches.now.capture
-        if was == "on" and now == "off":
+        on = self._kit.switches.now.capture == "on"
+        if self._mood is not None and not on:
             self._end_session("switch")
             self._tell_capture_off()
-        elif was == "off" and now == "on":
+        elif self._mood is None and on:
             self._begin_session("switch")
 
     def _respond(self, verb: str, payload: bytes) -> None:
@@ -155,6 +163,28 @@ class Desk:
         else:
             answer["error"] = f"unknown verb {verb[:40]!r}; known are ping, info, health"
         self._tell(f"response/{verb[:40]}", _json(**answer), qos=1)
+
+    # ── Sources ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_sources(self) -> None:
+        """What the lanes report; and ``disabled`` once a device that may not be open is closed, no sooner.
+
+        A lane that waits for its next attempt reports nothing, but its device is closed all the same.
+        """
+        while report := self._kit.reports.get(timeout_s=0):
+            if self._kit.switches.allows(report[0]) or report[0] in self._kit.devices:
+                self._tell_source(*report)
+        for name in (name for name, present in self._kit.has.items() if present):
+            if self._kit.switches.allows(name):
+                if self._sources[name] == "disabled":
+                    self._tell_source(name, "recovering")
+            elif name not in self._kit.devices:
+                self._tell_source(name, "disabled")
+
+    def _tell_source(self, name: SourceName, status: SourceStatus) -> None:
+        if self._sources.get(name) != status:
+            self._sources[name] = status
+            self._retain(f"source/{name}/status", status)
 
     # ── Telling ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,9 +1,11 @@
-"""Mailbox: the one queue between lanes, and the only module with a lock."""
+"""Between the threads: Mailbox, the one queue, and OpenDevices. The only module with a lock."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -48,3 +50,57 @@ class Mailbox(Generic[Item]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+class Hold:
+    """One device while it is open."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        """*close* ends the device's iteration, from any thread."""
+        self._close = close
+        self.dismissed = False
+        """Whether somebody asked for the device to be closed, so that its end is not the source's."""
+
+    def dismiss(self) -> None:
+        """Ask for the device to be closed."""
+        self.dismissed = True
+        self._close()
+
+
+class OpenDevices:
+    """Which devices are open: from just before one is opened until it was released, whatever was wished."""
+
+    def __init__(self, told: Callable[[bool], None] = lambda _: None) -> None:
+        """*told* hears, in order and before any device is opened, whether one or more are open."""
+        self._told = told
+        self._holds: dict[str, Hold] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, name: str, close: Callable[[], None]) -> Iterator[Hold]:
+        """Count *name* as open for the length of the block, which opens and releases it."""
+        hold = Hold(close)
+        self._change(name, hold)
+        try:
+            yield hold
+        finally:
+            self._change(name, None)
+
+    def dismiss(self, name: str) -> None:
+        """Ask for the device to be closed if it is open. Never waits; safe from any thread."""
+        hold = self._holds.get(name)
+        if hold is not None:
+            hold.dismiss()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._holds
+
+    def _change(self, name: str, hold: Hold | None) -> None:
+        with self._lock:
+            before = bool(self._holds)
+            if hold is None:
+                self._holds.pop(name, None)
+            else:
+                self._holds[name] = hold
+            if bool(self._holds) != before:
+                self._told(bool(self._holds))

@@ -17,7 +17,11 @@ Name = Literal["capture", "camera", "microphone"]
 
 
 class Switches:
-    """Written by the main thread only; lanes read ``now``, which is replaced as a whole."""
+    """Written by the main thread only; lanes read ``now``, which is replaced as a whole.
+
+    ``suasana switch`` may write the same file when there is no broker to send a command through. It is put in
+    place whole, so that a reader finds the old choice or the new one.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the choice kept at *path*; a torn or foreign file counts as everything off.
@@ -25,39 +29,85 @@ class Switches:
         Off is the safe reading: nobody is filmed because a file was damaged.
         """
         self._path = path
-        self.now = self._read()
+        self._seen = self._signature()
+        self.now = self._read() or Capture(capture="on", camera="on", microphone="on")
+        self.remembered = True
+        """Whether ``now`` would survive a power cut."""
 
     def set(self, name: Name, value: Switch) -> bool:
         """Flip one switch and keep it; True if that changed anything."""
+        self.refresh()
         changed = replace(self.now, **{name: value})
-        if changed == self.now:
+        if changed == self.now and self.remembered:
             return False
-        self.now = changed  # first obey, then remember: a full disk must not keep the camera on
+        self.now, before = changed, self.now  # first obey, then remember: a full disk must not keep it on
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._path.with_suffix(".new")
-            with draft.open("w", encoding="utf-8") as file:
-                json.dump(asdict(changed), file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            keep(self._path, json.dumps(asdict(changed)))
+            self.remembered = True
         except OSError as error:
+            self.remembered = False
             logger.warning("switches: cannot be remembered over a restart: %s", error)
-        return True
+        self._seen = self._signature()
+        return changed != before
+
+    def refresh(self) -> bool:
+        """Take over what another process wrote; True if that changed anything."""
+        signature = self._signature()
+        if signature == self._seen:
+            return False
+        self._seen = signature
+        now = self._read() or self.now  # a file that was taken away is no choice
+        changed, self.now = now != self.now, now
+        return changed
 
     def allows(self, name: Literal["camera", "microphone"]) -> bool:
         """Whether the device may be open."""
         return self.now.capture == "on" and getattr(self.now, name) == "on"
 
-    def _read(self) -> Capture:
+    def _signature(self) -> tuple[int, ...]:
+        """Differs after every write; empty where there is no file."""
+        try:
+            state = self._path.stat()
+        except OSError:
+            return ()
+        return state.st_mtime_ns, state.st_ino, state.st_size
+
+    def _read(self) -> Capture | None:
+        """The choice in the file; None where there is no file."""
         try:
             table = json.loads(self._path.read_text("utf-8"))
             capture = Capture(**table)
             if all(getattr(capture, name) in get_args(Switch) for name in get_args(Name)):
                 return capture
         except FileNotFoundError:
-            return Capture(capture="on", camera="on", microphone="on")
-        except (OSError, ValueError, TypeError) as error:
+            return None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             logger.warning("switches: %s is not readable (%s)", self._path, error)
         logger.warning("switches: everything stays off until somebody switches it on")
         return Capture(capture="off", camera="off", microphone="off")
+
+
+def keep(path: Path, text: str) -> None:
+    """Put *text* at *path*, whole or not at all, and on the disk when this returns.
+
+    Raises:
+        OSError: the folder or the disk refuses; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.new")
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            if os.geteuid() == 0:  # an administrator's choice, in a folder whose owner has to read it
+                owner = os.fstat(folder)
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        os.fsync(folder)  # without this a power cut may bring the old name back
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(folder)
