@@ -27,6 +27,7 @@ def run(kit: Kit, sinks: Sequence[Sink], stop: threading.Event, *, notifier: Not
     """
     notifier = notifier or Notifier()
     with ExitStack() as stack:
+        stack.enter_context(kit.panel)
         desk = Desk(kit, [stack.enter_context(sink) for sink in sinks])
         stack.callback(desk.end)
         lanes = stack.enter_context(Supervisor(stop, told=desk.hear_of_lane))

@@ -66,6 +66,8 @@ class Desk:
         """Close windows, obey, report and let the sinks work; several times a second."""
         while command := self._kit.commands.get(timeout_s=0):
             self._obey(*command)
+        while self._kit.presses.get(timeout_s=0):
+            self._press()
         if self._kit.switches.refresh():
             logger.info("switches: changed by another process")
             self._when_switched()
@@ -133,6 +135,13 @@ class Desk:
             return
         if self._kit.switches.set(name, value):  # type: ignore[arg-type]
             logger.info("switches: %s is %s", name, value)
+        self._when_switched()
+
+    def _press(self) -> None:
+        """The button on the kit: pause what runs, resume what is paused."""
+        value: Switch = "off" if self._kit.switches.now.capture == "on" else "on"
+        self._kit.switches.set("capture", value)
+        logger.info("switches: capture is %s (button)", value)
         self._when_switched()
 
     def _when_switched(self) -> None:

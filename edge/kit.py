@@ -26,6 +26,7 @@ from edge.faces import Detector, FaceFinder, legibility
 from edge.flow import Mailbox, OpenDevices
 from edge.manifest import ImageInput, Manifest
 from edge.mood import RoomMood, Rules
+from edge.panel import Panel
 from edge.runtimes import load as load_runtime
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
@@ -153,7 +154,11 @@ class Kit:
         self.reports: Mailbox[Report] = Mailbox(64)
         self.commands: Mailbox[tuple[str, bytes]] = Mailbox(64)
         self.pace = Pace()
-        self.devices = OpenDevices()
+        self.presses: Mailbox[str] = Mailbox(8)
+        self.panel = Panel(
+            button=settings.panel.button, led=settings.panel.led, pressed=lambda: self.presses.put("capture")
+        )
+        self.devices = OpenDevices(self.panel.light)
 
     def start_mood(self, at: float) -> RoomMood:
         """The mood stage, its first window beginning at *at*."""

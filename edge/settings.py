@@ -21,6 +21,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PIN = re.compile(r"GPIO([0-9]|1[0-9]|2[0-7])")
+
 
 @dataclass(frozen=True, slots=True)
 class Camera:
@@ -91,6 +93,16 @@ class Mqtt:
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """A button and a lamp on the kit itself; empty is none."""
+
+    button: str = ""
+    """``GPIO17``: switches all capture off and on; connects the pin to ground."""
+    led: str = ""
+    """``GPIO27``: burns while a camera or microphone is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a kit can be told."""
 
@@ -111,6 +123,7 @@ class Settings:
     tone: Classifier = field(default_factory=lambda: Classifier(model="voice-tone"))
     mood: Mood = field(default_factory=Mood)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    panel: Panel = field(default_factory=Panel)
 
     def __post_init__(self) -> None:
         _require(
@@ -130,6 +143,13 @@ class Settings:
         _require(0.1 <= self.faces.max_fps <= 60, "faces.max_fps", "0.1 to 60")
         _require(1 <= self.expression.threads <= 16, "expression.threads", "1 to 16")
         _require(1 <= self.tone.threads <= 16, "tone.threads", "1 to 16")
+        for key, pin in (("panel.button", self.panel.button), ("panel.led", self.panel.led)):
+            _require(not pin or PIN.fullmatch(pin), key, "a pin from GPIO0 to GPIO27, or empty")
+        _require(
+            not self.panel.led or self.panel.led != self.panel.button,
+            "panel.led",
+            "another pin than panel.button",
+        )
         _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
 
     @property
