@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from edge import vitals
+from edge.commands import Answer, Command, Verb, read_request, read_switch
 from edge.events import (
     SCHEMA,
     Event,
+    EventError,
     Health,
     MoodWindow,
     Session,
@@ -25,14 +26,13 @@ from edge.mood import RoomMood
 from edge.sinks import Sink
 from edge.stamp import Stamp
 from edge.supervisor import Condition
-from edge.switches import Name
 from edge.types import Observation, Presence
 
 logger = logging.getLogger(__name__)
 
 HEALTH_EVERY_S = 30.0
 FIRST_HEALTH_S = 5.0
-LONGEST_TRANSACTION = 200
+LONGEST_VERB = 40
 
 
 class Desk:
@@ -65,7 +65,7 @@ class Desk:
     def tend(self, now: float) -> None:
         """Close windows, obey, report and let the sinks work; several times a second."""
         while command := self._kit.commands.get(timeout_s=0):
-            self._obey(*command)
+            self._obey(command)
         while self._kit.presses.get(timeout_s=0):
             self._press()
         if self._kit.switches.refresh():
@@ -120,22 +120,23 @@ class Desk:
 
     # ── Commands ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _obey(self, leaf: str, payload: bytes) -> None:
-        kind, _, name = leaf.partition("/")
-        if kind == "set":
-            self._set(name, payload)
-        else:
-            self._respond(name, payload)
+    def _obey(self, command: Command) -> None:
+        kind, _, name = command.leaf.partition("/")
+        try:
+            answer = self._set(command) if kind == "set" else self._respond(name, command)
+        except EventError as error:
+            answer = Answer(ok=False, error=str(error))
+        leaf = "response/set" if kind == "set" else f"response/{name[:LONGEST_VERB]}"
+        for sink in self._sinks:
+            sink.tell(leaf, answer.to_json(), qos=1, to=command)
 
-    def _set(self, name: str, payload: bytes) -> None:
-        value = payload.decode("utf-8", "replace").strip().lower()
-        if name not in get_args(Name) or value not in get_args(Switch):
-            known = ", ".join(get_args(Name))
-            self._tell("response/set", _json(error=f"only {known} can be set, to on or off"), qos=1)
-            return
-        if self._kit.switches.set(name, value):  # type: ignore[arg-type]
+    def _set(self, command: Command) -> Answer:
+        """Flip a switch. Saying so twice changes nothing and is answered the same."""
+        name, value = read_switch(command)
+        if self._kit.switches.set(name, value):
             logger.info("switches: %s is %s", name, value)
         self._when_switched()
+        return Answer(ok=True, capture=self._kit.switches.now)
 
     def _press(self) -> None:
         """The button on the kit: pause what runs, resume what is paused."""
@@ -155,23 +156,18 @@ class Desk:
         elif self._mood is None and on:
             self._begin_session("switch")
 
-    def _respond(self, verb: str, payload: bytes) -> None:
-        try:
-            request = json.loads(payload or b"{}")
-            transaction = request.get("transaction", "")
-        except (ValueError, AttributeError, RecursionError):
-            self._tell(f"response/{verb[:40]}", _json(error="the payload is not a JSON object"), qos=1)
-            return
-        answer: dict[str, Any] = {"transaction": str(transaction)[:LONGEST_TRANSACTION]}
+    def _respond(self, verb: str, command: Command) -> Answer:
+        asked = read_request(command).transaction
         if verb == "ping":
-            answer["ok"] = True
-        elif verb == "info":
-            answer["info"] = json.loads(to_json(self._kit.info()))
-        elif verb == "health":
-            answer["health"] = json.loads(to_json(self._health(time.monotonic())))
-        else:
-            answer["error"] = f"unknown verb {verb[:40]!r}; known are ping, info, health"
-        self._tell(f"response/{verb[:40]}", _json(**answer), qos=1)
+            return Answer(ok=True, transaction=asked)
+        if verb == "info":
+            return Answer(ok=True, transaction=asked, info=self._kit.info())
+        if verb == "health":
+            return Answer(ok=True, transaction=asked, health=self._health(time.monotonic()))
+        known = ", ".join(get_args(Verb))
+        return Answer(
+            ok=False, transaction=asked, error=f"unknown verb {verb[:LONGEST_VERB]!r}; known are {known}"
+        )
 
     # ── Sources ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,7 +243,3 @@ def state_of(event: Event) -> State:
 
 def _quantile(ordered: Sequence[float], part: float) -> float | None:
     return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 4) if ordered else None
-
-
-def _json(**values: object) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

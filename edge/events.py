@@ -238,11 +238,12 @@ class Event:
 
 _STAMP = ("schema", "kit", "boot_id", "seq", "time_quality", "replayed")
 
-Payload = TypeVar("Payload", Info, Health, State)
+Payload = TypeVar("Payload")
 
 
-def to_json(payload: Info | Health | State) -> str:
-    """One line of JSON."""
+def to_json(payload: object) -> str:
+    """A payload class's instance as one line of JSON."""
+    assert is_dataclass(payload)
     return _dump(_plain(payload))
 
 

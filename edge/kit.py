@@ -20,6 +20,7 @@ from typing import Any, Literal
 import cv2
 
 from edge import __version__, manifest, weights
+from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, legibility
@@ -152,7 +153,7 @@ class Kit:
         self.blocks: Mailbox[AudioBlock] = Mailbox(64)
         self.observations: Mailbox[Observation | Presence] = Mailbox(1024)
         self.reports: Mailbox[Report] = Mailbox(64)
-        self.commands: Mailbox[tuple[str, bytes]] = Mailbox(64)
+        self.commands: Mailbox[Command] = Mailbox(64)
         self.pace = Pace()
         self.presses: Mailbox[str] = Mailbox(8)
         self.panel = Panel(
@@ -182,8 +183,8 @@ class Kit:
         except ValueError as error:
             raise SettingsError(f"mqtt.url: {error}") from error
 
-    def _take_command(self, leaf: str, payload: bytes) -> None:
-        self.commands.put((leaf, payload))
+    def _take_command(self, command: Command) -> None:
+        self.commands.put(command)
 
     def lanes(self) -> Iterator[tuple[str, Callable[[], Lane]]]:
         """Name and work of every lane that this kit's sources need."""

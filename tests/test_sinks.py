@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from edge.commands import Command
 from edge.events import Event, MoodWindow, Session, format_time, name_event
 from edge.outbox import MemoryOutbox
 from edge.sinks import Access, Sink, open_sink
@@ -157,12 +158,12 @@ def test_the_broker_tells_when_a_kit_vanishes(broker: int, subscriber: Subscribe
 
 
 def test_commands_come_in_unless_retained_or_too_long(broker: int, subscriber: Subscriber) -> None:
-    got: list[tuple[str, bytes]] = []
+    got: list[Command] = []
     all_there = threading.Event()
 
-    def take(leaf: str, payload: bytes) -> None:
-        got.append((leaf, payload))
-        if leaf == "request/ping":
+    def take(command: Command) -> None:
+        got.append(command)
+        if command.leaf == "request/ping":
             all_there.set()
 
     subscriber.client.publish("suasana/k1/set/microphone", "off", qos=1, retain=True).wait_for_publish(
@@ -176,7 +177,7 @@ def test_commands_come_in_unless_retained_or_too_long(broker: int, subscriber: S
         subscriber.client.publish("suasana/k2/set/camera", "off", qos=1)
         subscriber.client.publish("suasana/k1/request/ping", json.dumps({"transaction": "1"}), qos=1)
         tend_until(sink, all_there.is_set)
-    assert [leaf for leaf, _ in got] == ["set/camera", "request/ping"]
+    assert [command.leaf for command in got] == ["set/camera", "request/ping"]
 
 
 def test_a_full_outbox_drops_the_oldest_and_counts() -> None:

@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from edge.commands import Command
 from edge.events import Event
 
-OnCommand = Callable[[str, bytes], None]
-"""Called with the topic's leaf (``set/camera``, ``request/ping``) and the payload, from any thread."""
+OnCommand = Callable[[Command], None]
+"""Called from any thread."""
 
 
 class Sink(Protocol):
@@ -34,8 +35,8 @@ class Sink(Protocol):
         """Make *payload* the value that a newcomer finds on ``<kit>/<leaf>``. Never waits."""
         ...
 
-    def tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
-        """Say it once to whoever listens now; lost if nobody does."""
+    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
+        """Say it once to whoever listens now; lost if nobody does. *to* is what it answers."""
         ...
 
     def tend(self) -> None:

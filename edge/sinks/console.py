@@ -7,6 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TextIO
 
+from edge.commands import Command
 from edge.events import Event, MoodWindow, parse_time
 from edge.sinks import Access, OnCommand
 
@@ -57,7 +58,7 @@ class Console:
     def retain(self, leaf: str, payload: str) -> None:
         """Nothing: the address lines say the rest."""
 
-    def tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
+    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
         """Nothing."""
 
     def tend(self) -> None:

@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 from typing import TextIO
 
+from edge.commands import Command
 from edge.events import Event
 from edge.sinks import Access, OnCommand
 
@@ -37,7 +38,7 @@ class JsonLines:
     def retain(self, leaf: str, payload: str) -> None:
         """Nothing: a stream has no newcomers."""
 
-    def tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
+    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
         """Nothing: only events are printed."""
 
     def tend(self) -> None:

@@ -10,18 +10,21 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from edge.events import Event, topic
+from edge.channels import channel_of
+from edge.commands import Command
+from edge.events import SCHEMA, Event, topic
 from edge.outbox import MemoryOutbox, Outbox
 from edge.sinks import Access, OnCommand
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessageInfo
+    from paho.mqtt.properties import Properties
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,27 @@ LONGEST_COMMAND = 4096
 GOODBYE_S = 1.5
 HANDSHAKE_S = 3.0
 """A broker that has not answered the greeting by now may not know this version of MQTT."""
+ENVELOPE = 256
+"""Bytes of a packet besides topic and payload, properties included, at most."""
+WHY_REFUSED = {
+    "Bad user name or password": "wrong user name or password: look at mqtt.url and mqtt.password_file",
+    "Not authorized": "not authorised: the password is wrong, or this user may not connect",
+    "Client identifier not valid": "it does not allow the client name suasana-<kit>",
+    "Unsupported protocol version": "it does not speak this version of MQTT: look at mqtt.protocol",
+    "Session taken over": "another program connected under this kit's name: each kit needs its own",
+}
+"""Reasons of MQTT that say more in other words; the rest are told as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a broker asks of its clients; only MQTT 5 has words for it."""
+
+    in_flight: int = IN_FLIGHT
+    """Messages that it takes before it has acknowledged the first of them."""
+    largest_bytes: int | None = None
+    """Longer packets make it hang up."""
+    retains: bool = True
 
 
 def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Mqtt:
@@ -70,6 +94,7 @@ class Mqtt:
         self._five = access.protocol != "3.1.1"
         self._complained = ""
         self._greeted: float | None = None
+        self._limits = Limits()
         self.connected = False
         self._client = self._make_client()
 
@@ -96,12 +121,12 @@ class Mqtt:
         """Publish retained now, and again on every connect."""
         self._retained[leaf] = payload
         if self.connected:
-            self._client.publish(topic(self._kit, leaf), payload, qos=1, retain=True)
+            self._say(leaf, payload, qos=1, retain=True)
 
-    def tell(self, leaf: str, payload: str, *, qos: int = 0) -> None:
-        """Publish once, if there is a connection."""
+    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
+        """Publish once, if there is a connection; what MQTT 5 says about an answer goes along."""
         if self.connected:
-            self._client.publish(topic(self._kit, leaf), payload, qos=qos)
+            self._say(leaf, payload, qos=qos, to=to)
 
     def tend(self) -> None:
         """Work through what the network thread reported, then send what waits."""
@@ -121,7 +146,7 @@ class Mqtt:
         deadline = time.monotonic() + GOODBYE_S
         self.tend()
         if self.connected:
-            self._client.publish(topic(self._kit, "availability"), "stopped", qos=1, retain=True)
+            self._say("availability", "stopped", qos=1, retain=True)
             while self._in_flight and time.monotonic() < deadline:
                 self.tend()
                 time.sleep(0.02)
@@ -136,8 +161,22 @@ class Mqtt:
         handed = set(self._in_flight.values())
         for event in self._outbox.oldest(IN_FLIGHT):
             if event.id not in handed:
-                sent = self._client.publish(topic(self._kit, "event"), event.to_json(), qos=1)
-                self._in_flight[sent.mid] = event.id
+                sent = self._say("event", event.to_json(), qos=1)
+                if sent is not None:
+                    self._in_flight[sent.mid] = event.id
+
+    def _say(
+        self, leaf: str, payload: str, *, qos: int, retain: bool = False, to: Command | None = None
+    ) -> MQTTMessageInfo | None:
+        """Publish; None if the broker would not take a message of this size."""
+        name = to.answer_topic if to is not None and to.answer_topic else topic(self._kit, leaf)
+        size, largest = len(payload.encode()) + len(name) + ENVELOPE, self._limits.largest_bytes
+        if largest is not None and size > largest:
+            self._complain(f"the broker takes {largest} bytes at most; a message on {leaf} may need {size}")
+            return None
+        properties = _describe(leaf, to) if self._five else None
+        keep = retain and self._limits.retains
+        return self._client.publish(name, payload, qos=qos, retain=keep, properties=properties)
 
     def _when_acknowledged(self, mid: int, failure: str) -> None:
         if failure:
@@ -155,40 +194,57 @@ class Mqtt:
         else:
             self._complain(f"{_shown(self._address)} does not answer as a broker")
 
-    def _when_connected(self) -> None:
-        self.connected, self._complained, self._greeted = True, "", None
+    def _when_connected(self, limits: Limits) -> None:
+        fewer = limits.in_flight < self._limits.in_flight
+        self._greeted, self._limits = None, limits
+        if fewer:
+            self._restart()  # paho can be told before it connects, not after
+            return
+        self.connected, self._complained = True, ""
         logger.info("mqtt: connected to %s", _shown(self._address))
+        if not limits.retains:
+            self._complain("the broker keeps no retained messages: a newcomer learns nothing until told anew")
         for pattern in ("set/+", "request/+"):
             self._client.subscribe(topic(self._kit, pattern), qos=1)
-        self._client.publish(topic(self._kit, "availability"), "online", qos=1, retain=True)
+        self._say("availability", "online", qos=1, retain=True)
         for leaf, payload in self._retained.items():
-            self._client.publish(topic(self._kit, leaf), payload, qos=1, retain=True)
+            self._say(leaf, payload, qos=1, retain=True)
 
     def _when_refused(self, reason: str, *, protocol: bool) -> None:
         self.connected, self._greeted = False, None
         if protocol and self._access.protocol == "auto":
             self._switch_protocol()
         else:
-            self._complain(f"{_shown(self._address)} refused the connection: {reason}")
+            why = WHY_REFUSED.get(reason, reason)
+            self._complain(f"{_shown(self._address)} refused the connection: {why}", logging.ERROR)
+
+    def _when_unheard(self, reason: str) -> None:
+        self._complain(f"the broker does not pass commands on to this kit: {reason}", logging.ERROR)
 
     def _when_disconnected(self, reason: str, *, had_been_connected: bool) -> None:
         if self.connected:
-            logger.warning("mqtt: connection lost (%s)", reason)
+            logger.warning("mqtt: connection lost (%s)", WHY_REFUSED.get(reason, reason))
         self.connected, self._greeted = False, None
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
 
     def _switch_protocol(self) -> None:
-        self._client.disconnect()  # its thread sees that and ends by itself; joining it would wait
         self._five = not self._five
+        self._limits = Limits()
         logger.info("mqtt: trying MQTT %s", "5" if self._five else "3.1.1")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._client.disconnect()  # its thread sees that and ends by itself; joining it would wait
+        self._in_flight.clear()  # a new client counts its messages anew: what was not acknowledged goes again
         self._client = self._make_client()
         self._client.loop_start()
 
-    def _complain(self, message: str) -> None:
+    def _complain(self, message: str, level: int = logging.WARNING) -> None:
+        """Once per trouble, not once per attempt."""
         if message != self._complained:
             self._complained = message
-            logger.warning("mqtt: %s", message)
+            logger.log(level, "mqtt: %s", message)
 
     def _make_client(self) -> Client:
         from paho.mqtt.client import Client
@@ -200,13 +256,13 @@ class Mqtt:
             client.username_pw_set(unquote(self._address.username), self._access.password or None)
         if self._address.scheme == "mqtts":
             client.tls_set(ca_certs=self._access.ca_file or None)
-        client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=True)
+        will, hello = (_describe_will(), _describe_us()) if self._five else (None, None)
+        client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=True, properties=will)
+        client.max_inflight_messages_set(self._limits.in_flight)
         spread_reconnects(client)
         self._listen(client)
-        default_port = 8883 if self._address.scheme == "mqtts" else 1883
-        client.connect_async(
-            str(self._address.hostname), self._address.port or default_port, self._access.keepalive_s
-        )
+        port = self._address.port or (8883 if self._address.scheme == "mqtts" else 1883)
+        client.connect_async(str(self._address.hostname), port, self._access.keepalive_s, properties=hello)
         return client
 
     def _listen(self, client: Client) -> None:
@@ -220,7 +276,7 @@ class Mqtt:
             at = time.monotonic()
             happened(lambda: self._when_greeted(at))
 
-        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
             nonlocal met
             if reason.is_failure:
                 met = True  # it answered, so hanging up is not about the protocol's version
@@ -228,7 +284,13 @@ class Mqtt:
                 happened(lambda: self._when_refused(str(reason), protocol=unsupported))
             else:
                 met = True
-                happened(self._when_connected)
+                limits = _read_limits(properties)
+                happened(lambda: self._when_connected(limits))
+
+        def on_subscribe(_client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+            refused = [str(reason) for reason in reasons if reason.is_failure]
+            if refused:
+                happened(lambda: self._when_unheard(refused[0]))
 
         def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             nonlocal met
@@ -247,12 +309,71 @@ class Mqtt:
         def on_message(_client: Any, _data: Any, message: Any) -> None:
             # A retained command would be obeyed again at every connect: commands are never retained.
             if not message.retain and len(message.payload) <= LONGEST_COMMAND:
-                self._on_command(message.topic.split("/", 2)[2], message.payload)
+                wishes = getattr(message, "properties", None)
+                wanted = str(getattr(wishes, "ResponseTopic", ""))
+                # Only below our own name: nobody borrows this kit's rights to speak elsewhere.
+                ours = wanted.startswith(topic(self._kit, "response/")) and not set(wanted) & set("+#\0")
+                self._on_command(
+                    Command(
+                        message.topic.split("/", 2)[2],
+                        message.payload,
+                        wanted if ours else "",
+                        bytes(getattr(wishes, "CorrelationData", b"")),
+                    )
+                )
 
         client.on_socket_open = on_socket_open
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_connect_fail, client.on_publish = on_connect_fail, on_publish
-        client.on_message = on_message
+        client.on_message, client.on_subscribe = on_message, on_subscribe
+
+
+def _read_limits(properties: Any) -> Limits:
+    """From the properties of a CONNACK, which are empty before MQTT 5."""
+    return Limits(
+        in_flight=min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT)),
+        largest_bytes=getattr(properties, "MaximumPacketSize", None),
+        retains=bool(getattr(properties, "RetainAvailable", 1)),
+    )
+
+
+def _describe(leaf: str, to: Command | None) -> Properties:
+    """What MQTT 5 says about a message besides its payload."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    channel = channel_of(leaf)
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.PayloadFormatIndicator = 1  # UTF-8
+    properties.ContentType = channel.content_type
+    properties.UserProperty = ("schema", str(SCHEMA))
+    if channel.expires_s is not None:
+        properties.MessageExpiryInterval = channel.expires_s
+    if to is not None and to.correlation:
+        properties.CorrelationData = to.correlation
+    return properties
+
+
+def _describe_will() -> Properties:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+    properties.PayloadFormatIndicator = 1
+    properties.ContentType = channel_of("availability").content_type
+    properties.UserProperty = ("schema", str(SCHEMA))
+    return properties
+
+
+def _describe_us() -> Properties:
+    """What the broker may send us: commands are short and few."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.ReceiveMaximum = IN_FLIGHT
+    properties.MaximumPacketSize = 2 * LONGEST_COMMAND
+    return properties
 
 
 def spread_reconnects(client: Client) -> None:
