@@ -1,8 +1,9 @@
-"""The command line: ``suasana demo | run | replay | dashboard | models``."""
+"""The command line: ``suasana demo | run | replay | dashboard | models | devices``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import subprocess
@@ -52,6 +53,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_replay(commands)
     _add_dashboard(commands)
     _add_models(commands)
+    _add_devices(commands)
     return parser.parse_args(argv)
 
 
@@ -134,6 +136,13 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     models.set_defaults(run=models_command)
 
 
+def _add_devices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "cameras and microphones that can be opened here, with the URI for the settings"
+    devices = commands.add_parser("devices", help=text, description=text)
+    devices.add_argument("--json", action="store_true", help="for programs: a list of kind, name, uri")
+    devices.set_defaults(run=devices_command)
+
+
 def demo_command(arguments: argparse.Namespace) -> int:
     """See edge.demo."""
     from edge import demo  # noqa: PLC0415 -- each command pays for its own imports only
@@ -210,6 +219,26 @@ def models_command(arguments: argparse.Namespace) -> int:
         print(f"{model.id}  {model.task}  {', '.join(model.files)}  {model.folder}")
     for name, weight in weights.listed().items():
         print(f"{name}  {weight.package}  {weight.licence}  {weights.find(name)}")
+    return 0
+
+
+def devices_command(arguments: argparse.Namespace) -> int:
+    """List what is plugged in, under names that survive a replug."""
+    from edge.sources import cameras_here, microphones_here  # noqa: PLC0415
+
+    found = [("camera", device) for device in cameras_here()]
+    found += [("microphone", device) for device in microphones_here()]
+    if arguments.json:
+        print(json.dumps([{"kind": kind, "name": device.name, "uri": device.uri} for kind, device in found]))
+        return 0
+    for kind, device in found:
+        print(f"{kind:<11} {device.name:<40} {device.uri}")
+    for kind, advice in (
+        ("camera", "plug one in, or see whether this user is in the group video"),
+        ("microphone", "plug one in, install PyAudio, or see whether this user is in the group audio"),
+    ):
+        if kind not in dict(found):
+            print(f"no {kind} found: {advice}", file=sys.stderr)
     return 0
 
 

@@ -29,7 +29,8 @@ class Camera:
     """Where pictures come from."""
 
     uri: str = "opencv:0"
-    """``opencv:0``, ``picamera2:0``, ``replay:FILE``, ``scene:``, ``pattern:`` or ``none``."""
+    """``opencv:PATH``, ``opencv:name=NAME``, ``opencv:0``, ``picamera2:0``, ``replay:FILE``, ``scene:``,
+    ``pattern:`` or ``none``."""
 
 
 @dataclass(frozen=True, slots=True)

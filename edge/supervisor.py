@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
-from edge.types import EdgeError
+from edge.types import EdgeError, StuckError
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ HEALTHY_AFTER_S = 60.0
 """A lane that ran this long starts its waits from the shortest again."""
 HUNG_AFTER_S = 10.0
 """No progress for this long withholds the watchdog's ping."""
+FREED_CHECK_S, FREED_WITHIN_S = 0.2, 60.0
+"""A driver that holds a device for longer is given up: the ping is withheld, and the process starts anew."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class _Running:
     thread: threading.Thread
     beat: float
     condition: Condition = "running"
+    trouble: str = ""
+    """The last expected failure."""
     crash: BaseException | None = None
 
 
@@ -90,10 +94,13 @@ class Supervisor:
     def _run(self, lane: _Running) -> None:
         try:
             for wait_s in waits(random.random):
-                if self._attempt(lane) or self._stop.is_set():
+                failure = self._attempt(lane)
+                if failure is None or self._stop.is_set():
                     break
                 self._note(lane, "recovering")
-                logger.info("%s: tries again in %.1f s", lane.name, wait_s)
+                if isinstance(failure, StuckError):
+                    self._outwait(lane, failure)
+                logger.debug("%s: tries again in %.1f s", lane.name, wait_s)
                 lane.beat = time.monotonic() + wait_s  # waiting is not hanging
                 if self._stop.wait(wait_s):
                     break
@@ -102,8 +109,9 @@ class Supervisor:
         finally:
             self._note(lane, "ended")
 
-    def _attempt(self, lane: _Running) -> bool:
-        """Run the lane once; True when it came to its end, False when it failed in an expected way."""
+    def _attempt(self, lane: _Running) -> EdgeError | None:
+        """Run the lane once; how it failed in an expected way, None when it came to its end."""
+        began = time.monotonic()
         try:
             with closing(lane.work()) as steps:
                 for _ in steps:
@@ -112,9 +120,21 @@ class Supervisor:
                     if self._stop.is_set():
                         break
         except EdgeError as error:
-            logger.warning("%s: %s", lane.name, error)
-            return False
-        return True
+            # A camera that stays away is told once, not every minute of a night: logs wear out the SD card.
+            again = str(error) == lane.trouble and time.monotonic() - began < HEALTHY_AFTER_S
+            logger.log(logging.DEBUG if again else logging.WARNING, "%s: %s", lane.name, error)
+            lane.trouble = str(error)
+            return error
+        return None
+
+    def _outwait(self, lane: _Running, failure: StuckError) -> None:
+        """Wait until the driver lets go: opening the device a second time beside it could corrupt both.
+
+        Without progress in the end, so that the watchdog notices; what runs in a kernel cannot be killed.
+        """
+        lane.beat = time.monotonic() + FREED_WITHIN_S - HUNG_AFTER_S
+        while not failure.freed and not self._stop.wait(FREED_CHECK_S):
+            pass
 
     def _note(self, lane: _Running, condition: Condition) -> None:
         if lane.condition != condition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from threading import Thread
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,19 @@ class EdgeError(Exception):
 
 class SourceError(EdgeError):
     """A camera, microphone or file cannot be opened, or stopped delivering."""
+
+
+class StuckError(SourceError):
+    """A driver does not return, and holds the device in the thread that called it."""
+
+    def __init__(self, text: str, thread: Thread) -> None:
+        super().__init__(f"{text}; unplug the device, or wait for the restart")
+        self._thread = thread
+
+    @property
+    def freed(self) -> bool:
+        """Whether it has returned after all, so that the device may be opened again."""
+        return not self._thread.is_alive()
 
 
 class SettingsError(EdgeError):
@@ -167,5 +181,6 @@ __all__ = [
     "SettingsError",
     "SinkError",
     "SourceError",
+    "StuckError",
     "Utterance",
 ]

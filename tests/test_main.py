@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,12 @@ import pytest
 
 from edge import weights
 from edge.__main__ import main
+from edge.sources import Device
 from edge.types import ModelError
 from tests.conftest import ROOT, free_port
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "replay", "dashboard", "models"])
+@pytest.mark.parametrize("command", ["demo", "run", "replay", "dashboard", "models", "devices"])
 def test_every_command_has_help(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edge", command, "--help"],
@@ -50,6 +52,19 @@ def test_an_unknown_option_is_exit_code_2(capsys) -> None:
         main(["demo", "--colour"])
     assert caught.value.code == 2
     assert "--colour" in capsys.readouterr().err
+
+
+def test_devices_are_listed_with_the_uri_for_the_settings(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("edge.sources.cameras_here", lambda: [Device("opencv:name=C920", "C920")])
+    monkeypatch.setattr("edge.sources.microphones_here", list)
+    assert main(["devices"]) == 0
+    told = capsys.readouterr()
+    assert told.out.split() == ["camera", "C920", "opencv:name=C920"]
+    assert told.err.startswith("no microphone found: ")
+    assert main(["devices", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {"kind": "camera", "name": "C920", "uri": "opencv:name=C920"}
+    ]
 
 
 def test_models_are_listed_and_in_order(capsys) -> None:

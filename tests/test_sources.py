@@ -27,7 +27,8 @@ from edge.sources import opencv as opencv_source
 from edge.sources import picamera2 as picamera2_source
 from edge.sources import pyaudio as pyaudio_source
 from edge.sources import replay as replay_source
-from edge.types import RATE_HZ, SourceError
+from edge.types import RATE_HZ, SourceError, StuckError
+from tests.conftest import eventually
 
 
 @pytest.fixture(scope="session")
@@ -562,9 +563,170 @@ def test_usb_camera_that_hangs(monkeypatch):
     monkeypatch.setattr(FakeCapture, "frames", 1)
     monkeypatch.setattr(FakeCapture, "hangs", True)
     monkeypatch.setattr(opencv_source, "SILENT_S", 0.2)
-    with pytest.raises(SourceError, match=r"no picture for 0\.2 s"), open_camera("opencv:0") as camera:
-        for _ in camera:
+    with pytest.raises(StuckError, match="opencv:0: the driver does not return") as raised:
+        watch(open_camera("opencv:0"))
+    assert "no picture for 0.2 s" in str(raised.value.__cause__)
+    eventually(lambda: raised.value.freed)
+
+
+def watch(source):
+    with source:
+        for _ in source:
             pass
+
+
+@pytest.mark.usefixtures("hardware")
+@pytest.mark.parametrize("where", ["open", "close"])
+def test_microphone_whose_driver_hangs(monkeypatch, where):
+    """The lane gets a StuckError and goes on; what was opened too late is closed all the same."""
+    returns = threading.Event()
+    hanging = getattr(FakePyAudio, where, None) or FakePyAudio.terminate
+
+    def hang(self, *arguments, **keywords):
+        assert returns.wait(30)
+        return hanging(self, *arguments, **keywords)
+
+    monkeypatch.setattr(FakePyAudio, "open" if where == "open" else "terminate", hang)
+    monkeypatch.setattr(pyaudio_source, "DRIVER_S", 0.05)
+    with (
+        pytest.raises(StuckError, match="pyaudio:default: the driver") as raised,
+        open_microphone("pyaudio:default") as microphone,
+    ):
+        next(iter(microphone))
+    assert not raised.value.freed
+    returns.set()
+    eventually(lambda: raised.value.freed)
+    assert FakePyAudio.alive == 0
+
+
+@pytest.mark.usefixtures("hardware")
+def test_ribbon_camera_whose_driver_hangs(monkeypatch):
+    returns = threading.Event()
+    start = FakePicamera2.start
+
+    def hang(self):
+        assert returns.wait(30)
+        start(self)
+
+    monkeypatch.setattr(FakePicamera2, "start", hang)
+    monkeypatch.setattr(picamera2_source, "DRIVER_S", 0.05)
+    with pytest.raises(StuckError, match="picamera2:0") as raised:
+        watch(open_camera("picamera2:0"))
+    returns.set()
+    eventually(lambda: raised.value.freed)
+    assert FakePicamera2.in_use == 0
+
+
+# -- names that survive a replug -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def usb(tmp_path, monkeypatch):
+    """Plugs cameras into a pretended /sys and /dev: (number, name, index, name in by-id)."""
+    monkeypatch.setattr(opencv_source, "SYS", tmp_path / "sys")
+    monkeypatch.setattr(opencv_source, "DEV", tmp_path / "dev")
+
+    def plug(number, name, *, index=0, by_id="", by_path=""):
+        folder = tmp_path / "sys" / f"video{number}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(f"{name}\n")
+        (folder / "index").write_text(f"{index}\n")
+        node = tmp_path / "dev" / f"video{number}"
+        node.parent.mkdir(exist_ok=True)
+        node.mkdir()  # cannot be opened for writing, so index decides
+        for kind, link in (("by-id", by_id), ("by-path", by_path)):
+            if link:
+                (tmp_path / "dev/v4l" / kind).mkdir(parents=True, exist_ok=True)
+                (tmp_path / "dev/v4l" / kind / link).symlink_to(node)
+        return folder, node
+
+    return plug
+
+
+def test_cameras_are_listed_under_names_that_last(usb, tmp_path):
+    usb(0, "HD Pro Webcam C920", by_id="usb-046d_C920-video-index0", by_path="usb-0:1.1-video-index0")
+    usb(1, "HD Pro Webcam C920", index=1, by_id="usb-046d_C920-video-index1")
+    usb(2, "Cheap: camera? 100%", by_path="usb-0:1.2-video-index0")
+    usb(10, "Alone")
+    usb(11, "Twin")
+    usb(12, "Twin")
+    dev = tmp_path / "dev"
+    listed = opencv_source.cameras()
+    assert [(device.uri, device.name) for device in listed] == [
+        (f"opencv:{dev}/v4l/by-id/usb-046d_C920-video-index0", "HD Pro Webcam C920"),
+        (f"opencv:{dev}/v4l/by-path/usb-0:1.2-video-index0", "Cheap: camera? 100%"),
+        ("opencv:name=Alone", "Alone"),
+        (f"opencv:{dev}/video11", "Twin"),
+        (f"opencv:{dev}/video12", "Twin"),
+    ]
+
+
+@pytest.mark.usefixtures("hardware")
+def test_a_camera_is_found_by_name_whatever_its_number_became(usb, monkeypatch):
+    opened = []
+
+    class Recorded(FakeCapture):
+        def __init__(self, device, api):
+            opened.append(device)
+            super().__init__("/dev/null", api)
+
+    monkeypatch.setattr(opencv_source.cv2, "VideoCapture", Recorded)
+    folder, node = usb(0, "HD Pro Webcam C920")
+    with open_camera("opencv:name=c920") as camera:
+        next(iter(camera))
+    node.rmdir()
+    (folder / "name").rename(folder / "gone")
+    (folder / "index").unlink()
+    usb(4, "HD Pro Webcam C920")
+    usb(5, "Another camera")
+    with open_camera("opencv:name=c920") as camera:
+        next(iter(camera))
+    assert [path[-6:] for path in opened] == ["video0", "video4"]
+    with pytest.raises(
+        SourceError, match=r"opencv:name=front: no device is called 'front'; there is 'HD Pro"
+    ):
+        watch(open_camera("opencv:name=front"))
+    with pytest.raises(SourceError, match="name a number or a path"):
+        open_camera("opencv:name=")
+
+
+def test_what_does_not_capture_is_no_camera(usb):
+    """A real device node of another kind refuses the question."""
+    _, node = usb(0, "codec")
+    node.rmdir()
+    node.symlink_to("/dev/null")
+    assert opencv_source.cameras() == []
+
+
+def test_a_virtual_camera_of_the_kernel():
+    if not list(opencv_source.SYS.glob("video*")):
+        pytest.skip("no video device here, and no v4l2loopback in this kernel")
+    for device in opencv_source.cameras():
+        open_camera(device.uri)
+
+
+@pytest.mark.usefixtures("hardware")
+def test_microphones_are_listed_without_the_number_of_their_card(monkeypatch):
+    names = ("USB PnP: Audio (hw:2,0)", "Twin (hw:3,0)", "Twin (hw:4,0)")
+    monkeypatch.setattr(FakePyAudio, "names", names)
+    monkeypatch.setattr(FakePyAudio, "only_rate", {})
+    listed = pyaudio_source.microphones()
+    assert [device.uri for device in listed] == [
+        "pyaudio:USB PnP: Audio", "pyaudio:Twin (hw:3,0)", "pyaudio:Twin (hw:4,0)",
+    ]  # fmt: skip
+    monkeypatch.setattr(FakePyAudio, "names", ("Twin (hw:0,0)", "Other (hw:1,0)", "USB PnP: Audio (hw:4,0)"))
+    with open_microphone(listed[0].uri) as microphone:
+        next(iter(microphone))
+
+
+def test_ribbon_cameras_are_listed(monkeypatch):
+    infos = [
+        {"Model": "imx708", "Id": "/base/axi/pcie@120000/rp1/i2c@88000/imx708@1a", "Num": 0},
+        {"Model": "C920", "Id": "/base/axi/pcie@120000/rp1/usb@200000-1:1.0-046d:082d", "Num": 1},
+    ]
+    driver = SimpleNamespace(Picamera2=SimpleNamespace(global_camera_info=lambda: infos))
+    monkeypatch.setitem(sys.modules, "picamera2", driver)
+    assert picamera2_source.cameras() == [Device("picamera2:0", "imx708")]
 
 
 @pytest.mark.usefixtures("hardware")

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.supervisor import HUNG_AFTER_S, Condition, Lane, Supervisor, waits
-from edge.types import SourceError
+from edge.supervisor import FREED_WITHIN_S, HUNG_AFTER_S, Condition, Lane, Supervisor, waits
+from edge.types import SourceError, StuckError
 
 
 def until(condition: threading.Event) -> None:
@@ -103,6 +103,53 @@ def test_a_lane_without_progress_withholds_the_ping(monkeypatch) -> None:
         assert lanes.progressing(1000.0 + HUNG_AFTER_S / 2)
         assert not lanes.progressing(1000.0 + HUNG_AFTER_S)
         leave.set()
+
+
+def test_a_device_that_its_driver_holds_is_not_opened_again_until_it_is_free(monkeypatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    stop, returned, second = threading.Event(), threading.Event(), threading.Event()
+    driver = threading.Thread(target=returned.wait, daemon=True)
+    driver.start()
+    recovering = threading.Event()
+    attempts: list[bool] = []
+
+    def camera() -> Lane:
+        attempts.append(driver.is_alive())
+        if len(attempts) > 1:
+            second.set()
+            while True:
+                yield
+        yield
+        raise StuckError("opencv:0: the driver does not return", driver)
+
+    with Supervisor(stop, told=lambda _, now: recovering.set() if now == "recovering" else None) as lanes:
+        lanes.start("camera", camera)
+        until(recovering)
+        assert lanes.progressing(1000.0 + FREED_WITHIN_S / 2), "it may still come back"
+        assert not lanes.progressing(1000.0 + FREED_WITHIN_S), "the watchdog has to start the process anew"
+        assert attempts == [True]
+        returned.set()
+        until(second)
+    assert attempts == [True, False], "opened again only once the driver had let go"
+
+
+def test_a_source_that_stays_away_fills_no_log(monkeypatch, caplog) -> None:
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    stop, enough = threading.Event(), threading.Event()
+    troubles = ["unplugged", "unplugged", "unplugged", "torn", "torn"]
+
+    def camera() -> Lane:
+        if not troubles:
+            enough.set()
+            raise SourceError("torn")
+        raise SourceError(troubles.pop(0))
+        yield
+
+    with caplog.at_level("INFO"), Supervisor(stop) as lanes:
+        lanes.start("camera", camera)
+        until(enough)
+    assert [record.getMessage() for record in caplog.records] == ["camera: unplugged", "camera: torn"]
 
 
 def test_waits_double_under_full_jitter_and_start_over_after_a_healthy_minute() -> None:

@@ -12,8 +12,11 @@ A camera or a microphone belongs to one thread, which opens it, iterates it and 
 * The iteration ends when the source is over (a file) or was closed; a device that fails raises SourceError.
 * ``close`` may be called from any thread and any number of times. It never waits; it makes the iteration end
   within a fraction of a second, and the device is released when its own thread leaves the block.
+* A driver may hang; a source does not. It calls what may not return in a thread that it can leave behind
+  (``within``), and raises StuckError when it had to: while that thread lasts, the device stays closed.
 
 Adding one: a file here with ``open_camera`` or ``open_microphone(target, query)``, and a line in the table.
+Hardware that can be listed also has ``cameras()`` or ``microphones()``.
 """
 
 from __future__ import annotations
@@ -22,15 +25,18 @@ import importlib
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 import numpy as np
 
-from edge.types import RATE_HZ, AudioBlock, FloatArray, Frame, SourceError
+from edge.types import RATE_HZ, AudioBlock, FloatArray, Frame, SourceError, StuckError
+
+Result = TypeVar("Result")
 
 BLOCK_SAMPLES = 512
 """Samples per AudioBlock: 32 ms, what the speech gate eats."""
@@ -47,6 +53,9 @@ _MICROPHONES = {
     "replay": "edge.sources.replay",
     "pattern": "edge.sources.pattern",
 }
+_LISTED_CAMERAS = ("edge.sources.opencv", "edge.sources.picamera2")
+_LISTED_MICROPHONES = ("edge.sources.pyaudio",)
+"""These can say what is plugged in: ``cameras()`` or ``microphones()``, without a driver an empty list."""
 
 
 class Camera(Protocol):
@@ -136,9 +145,41 @@ def open_microphone(uri: str) -> Microphone:
     return microphone
 
 
+def cameras_here() -> list[Device]:
+    """The cameras that can be opened here, under URIs that survive a replug."""
+    return [device for name in _LISTED_CAMERAS for device in importlib.import_module(name).cameras()]
+
+
+def microphones_here() -> list[Device]:
+    """The microphones that can be opened here, under URIs that survive a replug."""
+    return [device for name in _LISTED_MICROPHONES for device in importlib.import_module(name).microphones()]
+
+
 def replay_uri(path: str, *, loop: bool = False, speed: float = 1.0) -> str:
     """The URI that replays the file or folder at *path*, whatever characters it holds."""
     return f"replay:{quote(path, safe='/ ')}?loop={int(loop)}&speed={speed:g}"
+
+
+def within(seconds: float, call: Callable[[], Result], *, name: str) -> Result:
+    """What *call*, a driver's function, returns or raises.
+
+    Raises:
+        StuckError: it did not return within *seconds*; its thread is left behind.
+    """
+    answer: futures.Future[Result] = futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 -- raised again where it was asked
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=ask, name=name, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise StuckError(f"{name}: the driver does not return", thread)
+    return answer.result()
 
 
 class Query:

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.sources import Query
-from edge.types import Frame, SourceError
+from edge.sources import Device, Query, within
+from edge.types import Frame, SourceError, StuckError
 
 SILENT_S = 5.0
 """No picture for this long is a failure."""
+DRIVER_S = 15.0
+"""Opening and closing take a second or two; longer than this, the driver hangs."""
 STEP_S = 0.2
 """How long one wait for a picture lasts, and so how soon ``close`` is noticed."""
 
@@ -44,21 +46,31 @@ class RibbonCamera:
                 f"{self._name}: needs the package picamera2: sudo apt-get install python3-picamera2"
             ) from error
         try:
-            device = self._device = driver.Picamera2(self._number)
-            # libcamera's RGB888 lies in memory as B, G, R: the order in which a Frame has them.
-            main = {"format": "RGB888", "size": self._size}
-            device.configure(device.create_video_configuration(main=main, controls={"FrameRate": self._fps}))
-            device.start()
+            within(DRIVER_S, lambda: self._start(driver), name=self._name)
+        except StuckError as error:
+            self.close()  # what hangs still uses the device: nothing may be closed under it
+            if error.freed:
+                self._release()
+            raise
         except (IndexError, RuntimeError, ValueError, OSError) as error:
             self._release()
             raise SourceError(f"{self._name}: cannot be opened ({error})") from error
         return self
 
+    def _start(self, driver: Any) -> None:
+        device = self._device = driver.Picamera2(self._number)
+        # libcamera's RGB888 lies in memory as B, G, R: the order in which a Frame has them.
+        main = {"format": "RGB888", "size": self._size}
+        device.configure(device.create_video_configuration(main=main, controls={"FrameRate": self._fps}))
+        device.start()
+        if self._closed.is_set():
+            self._release()  # too late: nobody waits for it any more
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._release()
+        within(DRIVER_S, self._release, name=self._name)
 
     def __iter__(self) -> Iterator[Frame]:
         seq, job, deadline = 0, None, time.monotonic() + SILENT_S
@@ -98,3 +110,17 @@ def open_camera(target: str, query: Query) -> RibbonCamera:
         query.whole("height", 480, 64, 4096),
         query.number("fps", 15, 1, 120),
     )
+
+
+def cameras() -> list[Device]:
+    """The cameras on ribbon cables; none without picamera2. libcamera lists USB cameras too, but not here."""
+    try:
+        driver = importlib.import_module("picamera2")
+    except ImportError:
+        return []
+    infos = driver.Picamera2.global_camera_info()
+    return [
+        Device(f"picamera2:{info['Num']}", str(info["Model"]))
+        for info in infos
+        if "usb" not in str(info.get("Id", "")).lower()
+    ]

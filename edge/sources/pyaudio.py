@@ -1,7 +1,8 @@
 """``pyaudio:default`` or ``pyaudio:NAME``: a microphone through PortAudio, found by name or part of it.
 
-Numbers (``pyaudio:2``) work too, but they change when something is plugged in. A device that refuses 16 kHz
-is opened at its own rate and resampled.
+Numbers (``pyaudio:2``) work too, but they change when something is plugged in. So does the end of an ALSA
+name, ``(hw:2,0)``, which can be left out; ``suasana devices`` lists what is here. A device that refuses
+16 kHz is opened at its own rate and resampled.
 """
 
 from __future__ import annotations
@@ -9,22 +10,27 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from edge.flow import Mailbox
-from edge.sources import BLOCK_SAMPLES, Device, Query, closest, conform
-from edge.types import RATE_HZ, AudioBlock, FloatArray, SourceError
+from edge.sources import BLOCK_SAMPLES, Device, Query, closest, conform, within
+from edge.types import RATE_HZ, AudioBlock, FloatArray, SourceError, StuckError
 
 SILENT_S = 5.0
 """No sound at all for this long, not even quiet, is a failure."""
+DRIVER_S = 10.0
+"""PortAudio asks every sound card when it starts, about a second; longer than this, one hangs."""
 LARGEST_DRIFT_S = 0.2
 """Blocks are stamped one after the other, and anew when that and the clock are this far apart."""
+CARD_NUMBER = re.compile(r"\s*\(hw:\d+,\d+\)$")
 HELD_BLOCKS = 64
 """About two seconds; a reader that is further behind loses the oldest, and it is counted."""
 
@@ -56,8 +62,12 @@ class Capture:
                 "sudo apt-get install portaudio19-dev && pip install PyAudio"
             ) from error
         try:
-            self._audio = self._driver.PyAudio()
-            self._stream = self._open(self._find())
+            within(DRIVER_S, self._start, name=self._name)
+        except StuckError as error:
+            self.close()  # what hangs still uses the device: nothing may be closed under it
+            if error.freed:
+                self._release()
+            raise
         except (OSError, ValueError) as error:
             self._release()
             raise SourceError(f"{self._name}: cannot be opened ({error})") from error
@@ -66,11 +76,17 @@ class Capture:
             raise
         return self
 
+    def _start(self) -> None:
+        self._audio = self._driver.PyAudio()
+        self._stream = self._open(self._find())
+        if self._closed.is_set():
+            self._release()  # too late: nobody waits for it any more
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._release()
+        within(DRIVER_S, self._release, name=self._name)
 
     def __iter__(self) -> Iterator[AudioBlock]:
         step, at = BLOCK_SAMPLES / RATE_HZ, -math.inf
@@ -159,3 +175,19 @@ def _inputs(audio: Any) -> list[Device]:
         for info in infos
         if info["maxInputChannels"] > 0
     ]
+
+
+def microphones() -> list[Device]:
+    """The inputs that PortAudio finds, without the part of the name that changes; none without PyAudio."""
+    try:
+        driver = importlib.import_module("pyaudio")
+    except ImportError:
+        return []
+    audio = driver.PyAudio()
+    try:
+        names = [device.name for device in _inputs(audio)]
+    finally:
+        audio.terminate()
+    lasting = [CARD_NUMBER.sub("", name) for name in names]
+    told = [short if lasting.count(short) == 1 else name for short, name in zip(lasting, names, strict=True)]
+    return [Device("pyaudio:" + quote(name, safe="/:=()+,. "), name) for name in told]
