@@ -29,7 +29,11 @@ MOST_FEATURES = 128
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """What an expression model eats: N x height x width x channels float32, (grey / 255 - mean) / std."""
+    """What an expression model eats: N x height x width x channels float32, (grey / 255 - mean) / std.
+
+    With *least_std* above 0, mean and std are each face's own, the latter at least *least_std*, and the
+    fields mean and std are not used: a face looks the same to the model in the shade and in the sun.
+    """
 
     height: int
     width: int
@@ -38,6 +42,8 @@ class ImageInput:
     std: float
     margin: float
     """Added on every side of the detector's box before the crop, as a fraction of the box's longer side."""
+    least_std: float = 0.0
+    """Of white being 1. What varies less than this is noise, and is not blown up to look like a face."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def face_tensor(crops: Sequence[ImageArray], spec: ImageInput) -> FloatArray:
         spec: the model's input.
 
     Returns:
-        N x height x width x channels float32; grey levels as (grey / 255 - mean) / std. Shrinking
-        averages areas and growing is bilinear, so a near and a far face look alike to the model.
+        N x height x width x channels float32, normalised as ImageInput says. Shrinking averages areas and
+        growing is bilinear, so a near and a far face look alike to the model.
     """
     batch = np.empty((len(crops), spec.height, spec.width, spec.channels), np.float32)
     for row, crop in zip(batch, crops, strict=True):
@@ -59,6 +59,10 @@ def face_tensor(crops: Sequence[ImageArray], spec: ImageInput) -> FloatArray:
                 interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
             )
         row[...] = grey[..., None]
+    if spec.least_std:
+        batch -= batch.mean(axis=(1, 2), keepdims=True)
+        batch /= np.maximum(batch.std(axis=(1, 2), keepdims=True), 255 * spec.least_std)
+        return batch
     batch *= 1 / (255 * spec.std)
     batch -= spec.mean / spec.std
     return batch

@@ -222,9 +222,8 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         type=Path,
         nargs="+",
-        default=face_config.SHIPPED,
-        help="recipes, trained one after another (default: the four of models/face-expression, "
-        f"{', '.join(path.name for path in face_config.SHIPPED)})",
+        default=[face_config.DEFAULT],
+        help="recipes, trained one after another (default: face.toml, which models/face-expression took)",
     )
     train.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
     train.add_argument(

@@ -65,25 +65,30 @@ def _reached(steps: Sequence[tuple[float, float]], progress: float) -> float:
     return [value for start, value in steps if progress >= start][-1]
 
 
-def augment(faces: Tensor, how: Augment, random: Generator, spec: ImageInput) -> Tensor:
-    """A changed copy of *faces*.
+def augment(light: Tensor, how: Augment, random: Generator) -> Tensor:
+    """A changed copy of some faces.
 
     Args:
-        faces: N x 1 x H x W, normalised; H and W multiples of 8.
+        light: N x 1 x H x W, 0 is black and 1 is white; H and W multiples of 8.
         how: the limits.
-        random: the only source of chance; lives on the CPU whatever *faces* live on.
-        spec: how they are normalised.
+        random: the only source of chance; lives on the CPU whatever *light* lives on.
 
     Returns:
         N x 1 x H x W.
     """
-    light = faces * spec.std + spec.mean  # 0 is black, 1 is white
     light = _expose(light, how, random)
     light = _blur(light, how.blur, random)
     light = _compress(light, how.jpeg, random)
     light = _move(light, how, random)
-    light = _erase(light, how.erase, random)
-    return (light - spec.mean) / spec.std
+    return _erase(light, how.erase, random)
+
+
+def normalise(light: Tensor, spec: ImageInput) -> Tensor:
+    """What edge.preprocess.face_tensor would make of such faces: N x 1 x H x W, as a network wants them."""
+    if not spec.least_std:
+        return (light - spec.mean) / spec.std
+    std, mean = torch.std_mean(light, (2, 3), correction=0, keepdim=True)
+    return (light - mean) / std.clamp(min=spec.least_std)
 
 
 def mix(

@@ -11,10 +11,7 @@ from training import recipe
 from training.face_augment import Augment
 
 DEFAULT = Path(__file__).with_name("face.toml")
-SHIPPED = [
-    DEFAULT.with_name(name) for name in ("face_large.toml", "face_large_2.toml", "face.toml", "face_2.toml")
-]
-"""What models/face-expression took, in order: each may begin with, or learn from, those before."""
+"""What models/face-expression took."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from edge.manifest import ImageInput
 from edge.types import LABELS, FloatArray, SettingsError
 from training import face_config, face_data
 from training.devices import Device
-from training.face_augment import augment, mix
+from training.face_augment import augment, mix, normalise
 from training.face_config import Config
 from training.face_data import Faces
 from training.loop import follow, save, schedule
@@ -39,8 +39,8 @@ from training.nets import FaceNet
 class Examples:
     """The training split as tensors."""
 
-    x: Tensor
-    """N x 1 x H x W, as the kit would feed it."""
+    light: Tensor
+    """N x 1 x H x W, 0 is black and 1 is white."""
     wanted: Tensor
     """N x labels; rows sum to 1."""
     votes: Tensor
@@ -48,12 +48,12 @@ class Examples:
 
     def batches(self, size: int, place: Device, random: Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """All examples once, in random order; of each batch the part that *place* works on."""
-        order = torch.randperm(len(self.x), generator=random)
+        order = torch.randperm(len(self.light), generator=random)
         for start in range(0, len(order), size):
             rows = order[start : start + size][place.rank :: place.world]
-            chosen = (self.x[rows], self.wanted[rows], self.votes[rows])
-            x, wanted, votes = (part.to(place.device, non_blocking=True) for part in chosen)
-            yield x, wanted, votes
+            chosen = (self.light[rows], self.wanted[rows], self.votes[rows])
+            light, wanted, votes = (part.to(place.device, non_blocking=True) for part in chosen)
+            yield light, wanted, votes
 
 
 class Learner(nn.Module):
@@ -73,31 +73,37 @@ class Learner(nn.Module):
 class Teachers:
     """Finished networks whose averaged answer another one learns (Hinton et al. 2015).
 
-    A run's network answers in torch; a model folder's int8 file answers through the kit's runtime.
+    Each answers for a face and for its mirror image. A run's network answers in torch; a model folder's int8
+    file answers through the kit's runtime.
     """
 
     def __init__(self, folders: Sequence[str], temperature: float, place: Device) -> None:
-        self._answers = [self._teacher(Path(folder), place) for folder in folders]
+        self._teachers = [self._teacher(Path(folder), place) for folder in folders]
         self._temperature, self._place = temperature, place
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Probabilities at the temperature, N x labels."""
+    def __call__(self, light: Tensor) -> Tensor:
+        """Probabilities at the temperature, N x labels, for faces of N x 1 x H x W, 0 black and 1 white."""
+        both = torch.cat([light, light.flip(3)])
         with torch.no_grad(), self._place.autocast():
-            probs = [(answer(x).float() / self._temperature).softmax(1) for answer in self._answers]
-        return torch.stack(probs).mean(0)
+            answers = [answer(normalise(both, spec)) for answer, spec in self._teachers]
+        probs = [(answer.float() / self._temperature).softmax(1) for answer in answers]
+        return torch.stack([half for answer in probs for half in answer.chunk(2)]).mean(0)
 
     @staticmethod
-    def _teacher(folder: Path, place: Device) -> Callable[[Tensor], Tensor]:
+    def _teacher(folder: Path, place: Device) -> tuple[Callable[[Tensor], Tensor], ImageInput]:
         if not (folder / "model.toml").exists():
-            return load_net(folder)[0].to(place.device)
+            net, spec = load_net(folder)
+            return net.to(place.device), spec
         model = manifest.load(folder)
+        if not isinstance(model.input, ImageInput):
+            raise SettingsError(f"{folder}: is a model for {model.task}, and teaches no expressions")
         run = runtimes.load(model, threads=1)  # one item at a time, so threads would only wait
 
         def answer(x: Tensor) -> Tensor:
             logits = run(x.permute(0, 2, 3, 1).float().cpu().contiguous().numpy())
             return torch.from_numpy(logits).to(x.device) / model.temperature
 
-        return answer
+        return answer, model.input
 
 
 def _net(config: Config, labels: int) -> FaceNet:
@@ -107,6 +113,11 @@ def _net(config: Config, labels: int) -> FaceNet:
 def tensor(faces: Faces, spec: ImageInput) -> Tensor:
     """All *faces* as the kit would feed them, but N x 1 x H x W as torch wants them."""
     return torch.from_numpy(face_data.batch(faces, spec).transpose(0, 3, 1, 2).copy())
+
+
+def lit(faces: Faces, spec: ImageInput) -> Tensor:
+    """All *faces* at the size of *spec*, N x 1 x H x W, 0 is black and 1 is white."""
+    return tensor(faces, replace(spec, mean=0.0, std=1.0, least_std=0.0))
 
 
 def train(
@@ -148,7 +159,7 @@ def train(
     average = copy.deepcopy(learner)
     teachers = Teachers(config.distil.teachers, config.distil.temperature, place)
     examples = Examples(
-        x=tensor(training, config.input),
+        light=lit(training, config.input),
         wanted=torch.from_numpy(face_data.targets(training, config.target.votes, len(labels))),
         votes=torch.from_numpy(training.votes),
     )
@@ -251,25 +262,24 @@ def _learn(
     order, random = Generator().manual_seed(seed), Generator().manual_seed(seed * 64 + place.rank)
     torch.manual_seed(seed * 64 + place.rank)  # dropout
     how, mixed = config.augment.at(epoch / config.epochs), config.augment.mixed(epoch / config.epochs)
-    steps = math.ceil(len(examples.x) / config.batch)
+    steps = math.ceil(len(examples.light) / config.batch)
     # A rare label's logit is raised by what its rarity costs it (Menon et al. 2021), while learning only.
     prior = config.target.balance * examples.wanted.mean(0).log().to(place.device)
     temperature, share = config.distil.temperature, config.distil.share
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision is torch.float16)
     model.train()
     losses, right, seen = 0.0, 0.0, 0
-    for step, (x, *targets) in enumerate(examples.batches(config.batch, place, order)):
+    for step, (plain, *targets) in enumerate(examples.batches(config.batch, place, order)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
             group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
-        faces = augment(x, how, random, config.input)
-        faces, (wanted, votes) = mix(faces, targets, mixed, random)
-        faces = faces.contiguous(memory_format=torch.channels_last)
+        light, (wanted, votes) = mix(augment(plain, how, random), targets, mixed, random)
+        faces = normalise(light, config.input).contiguous(memory_format=torch.channels_last)
         with place.autocast():
             logits, vote_logits = model(faces)
         loss = functional.cross_entropy(logits + prior, wanted)
         if share:
-            taught = functional.cross_entropy(logits / temperature, teachers(faces)) * temperature**2
+            taught = functional.cross_entropy(logits / temperature, teachers(light)) * temperature**2
             loss = (1 - share) * loss + share * taught
         by_votes = -(votes * vote_logits.log_softmax(1)).sum() / votes.sum().clamp(min=1)
         optimiser.zero_grad(set_to_none=True)
@@ -278,9 +288,9 @@ def _learn(
         scaler.update()
         epochs_done = done * config.epochs
         follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
-        losses += loss.item() * len(x)
+        losses += loss.item() * len(light)
         right += (logits.argmax(1) == wanted.argmax(1)).sum().item()
-        seen += len(x)
+        seen += len(light)
         bar.update()
     return {
         "epoch": epoch,
