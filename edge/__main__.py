@@ -1,4 +1,4 @@
-"""The command line: ``suasana demo | run | replay | dashboard | models | devices``."""
+"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge import __version__
+from edge.events import Capture
 from edge.types import EdgeError
 
 COMMANDS_HELP = "`suasana COMMAND --help` tells the options of a command"
+INSTALLED_HELP = "settings of the kit (default: /etc/suasana/kit.toml where there is one)"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_dashboard(commands)
     _add_models(commands)
     _add_devices(commands)
+    _add_switch(commands)
     return parser.parse_args(argv)
 
 
@@ -141,6 +144,15 @@ def _add_devices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     devices = commands.add_parser("devices", help=text, description=text)
     devices.add_argument("--json", action="store_true", help="for programs: a list of kind, name, uri")
     devices.set_defaults(run=devices_command)
+
+
+def _add_switch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "switch camera, microphone or all capture of this machine's kit; without a name, show the switches"
+    switch = commands.add_parser("switch", help=text, description=text)
+    switch.add_argument("name", nargs="?", choices=["capture", "camera", "microphone"])
+    switch.add_argument("value", nargs="?", choices=["on", "off"])
+    switch.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
+    switch.set_defaults(run=switch_command)
 
 
 def demo_command(arguments: argparse.Namespace) -> int:
@@ -240,6 +252,30 @@ def devices_command(arguments: argparse.Namespace) -> int:
         if kind not in dict(found):
             print(f"no {kind} found: {advice}", file=sys.stderr)
     return 0
+
+
+def switch_command(arguments: argparse.Namespace) -> int:
+    """Flip or show the switches; 1 when a device that was switched off is still open."""
+    from edge import remote  # noqa: PLC0415
+
+    if arguments.name and not arguments.value:
+        raise EdgeError(f"switch {arguments.name}: say on or off")
+    wanted = remote.settings_of(arguments.config)
+    if not arguments.name:
+        _print_switches(remote.current(wanted))
+        return 0
+    outcome = remote.switch(wanted, arguments.name, arguments.value)
+    _print_switches(outcome.capture)
+    if outcome.how == "file":
+        print(f"Kept for the kit, which looks for it while it runs. It did not answer: {outcome.why}.")
+    for source in outcome.still_open:
+        print(f"suasana: the {source} is not closed yet; `suasana doctor` tells more", file=sys.stderr)
+    return 1 if outcome.still_open else 0
+
+
+def _print_switches(capture: Capture) -> None:
+    for name in ("capture", "camera", "microphone"):
+        print(f"{name:<11} {getattr(capture, name)}")
 
 
 def _port(text: str) -> int:

@@ -24,6 +24,8 @@ class Command:
     """Where the sender wants its answer (MQTT 5's response topic); empty is ``response/<verb>``."""
     correlation: bytes = b""
     """MQTT 5's correlation data, which goes back with the answer."""
+    refusal: str = ""
+    """Why it must not be obeyed, told to the sender; empty for a command in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Answer:
     """Why not, in one line of English; only when ``ok`` is false."""
     capture: Capture | None = None
     """All switches as they are now; the answer to ``set/…``."""
+    remembered: bool | None = None
+    """With ``capture``: false when the disk refused, so that a power cut would undo the choice."""
     info: Info | None = None
     """The answer to ``request/info``."""
     health: Health | None = None

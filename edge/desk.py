@@ -123,7 +123,10 @@ class Desk:
     def _obey(self, command: Command) -> None:
         kind, _, name = command.leaf.partition("/")
         try:
-            answer = self._set(command) if kind == "set" else self._respond(name, command)
+            if command.refusal:
+                answer = Answer(ok=False, error=command.refusal)
+            else:
+                answer = self._set(command) if kind == "set" else self._respond(name, command)
         except EventError as error:
             answer = Answer(ok=False, error=str(error))
         leaf = "response/set" if kind == "set" else f"response/{name[:LONGEST_VERB]}"
@@ -136,7 +139,8 @@ class Desk:
         if self._kit.switches.set(name, value):
             logger.info("switches: %s is %s", name, value)
         self._when_switched()
-        return Answer(ok=True, capture=self._kit.switches.now)
+        switches = self._kit.switches
+        return Answer(ok=True, capture=switches.now, remembered=switches.remembered)
 
     def _press(self) -> None:
         """The button on the kit: pause what runs, resume what is paused."""

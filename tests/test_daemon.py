@@ -112,6 +112,27 @@ def test_capture_is_switched_off_and_on_over_mqtt_and_remembered(
     assert reasons == ["boot", "switch", "switch", "shutdown"]
 
 
+def test_a_retained_command_is_answered_and_not_obeyed(
+    tmp_path: Path, broker: int, subscriber: Subscriber
+) -> None:
+    wanted = settings(tmp_path, broker, camera=Camera("pattern:"))
+    topic, answers = "suasana/k1/set/capture", "suasana/k1/response/set"
+    with Running(wanted):
+        eventually(lambda: subscriber.payloads("suasana/k1/availability"))
+        subscriber.client.publish(topic, "off", qos=1)
+        eventually(lambda: subscriber.payloads(answers))
+    first = json.loads(subscriber.payloads(answers)[0])
+    assert first["ok"]
+    assert first["remembered"]
+    assert first["capture"]["capture"] == "off"
+    subscriber.client.publish(topic, "on", qos=1, retain=True).wait_for_publish(30)
+    with Running(wanted) as running:
+        eventually(lambda: len(subscriber.payloads(answers)) == 2)
+        assert running.kit.switches.now.capture == "off"
+    assert "retained" in json.loads(subscriber.payloads(answers)[1])["error"]
+    subscriber.client.publish(topic, b"", qos=1, retain=True).wait_for_publish(30)
+
+
 def test_requests_are_answered_and_nonsense_gets_an_error(
     tmp_path: Path, broker: int, subscriber: Subscriber
 ) -> None:

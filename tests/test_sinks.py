@@ -157,7 +157,9 @@ def test_the_broker_tells_when_a_kit_vanishes(broker: int, subscriber: Subscribe
     eventually(lambda: subscriber.payloads("suasana/k1/availability")[-1:] == ["offline"])
 
 
-def test_commands_come_in_unless_retained_or_too_long(broker: int, subscriber: Subscriber) -> None:
+def test_commands_come_in_and_retained_or_too_long_ones_are_marked(
+    broker: int, subscriber: Subscriber
+) -> None:
     got: list[Command] = []
     all_there = threading.Event()
 
@@ -177,7 +179,13 @@ def test_commands_come_in_unless_retained_or_too_long(broker: int, subscriber: S
         subscriber.client.publish("suasana/k2/set/camera", "off", qos=1)
         subscriber.client.publish("suasana/k1/request/ping", json.dumps({"transaction": "1"}), qos=1)
         tend_until(sink, all_there.is_set)
-    assert [command.leaf for command in got] == ["set/camera", "request/ping"]
+    assert [(command.leaf, bool(command.refusal)) for command in got] == [
+        ("set/microphone", True),
+        ("set/camera", True),
+        ("set/camera", False),
+        ("request/ping", False),
+    ]
+    assert not any(command.payload for command in got if command.refusal), "nothing of it is kept"
 
 
 def test_a_full_outbox_drops_the_oldest_and_counts() -> None:

@@ -307,20 +307,20 @@ class Mqtt:
             happened(lambda: self._when_acknowledged(mid, failure))
 
         def on_message(_client: Any, _data: Any, message: Any) -> None:
-            # A retained command would be obeyed again at every connect: commands are never retained.
-            if not message.retain and len(message.payload) <= LONGEST_COMMAND:
-                wishes = getattr(message, "properties", None)
-                wanted = str(getattr(wishes, "ResponseTopic", ""))
-                # Only below our own name: nobody borrows this kit's rights to speak elsewhere.
-                ours = wanted.startswith(topic(self._kit, "response/")) and not set(wanted) & set("+#\0")
-                self._on_command(
-                    Command(
-                        message.topic.split("/", 2)[2],
-                        message.payload,
-                        wanted if ours else "",
-                        bytes(getattr(wishes, "CorrelationData", b"")),
-                    )
+            wishes = getattr(message, "properties", None)
+            wanted = str(getattr(wishes, "ResponseTopic", ""))
+            # Only below our own name: nobody borrows this kit's rights to speak elsewhere.
+            ours = wanted.startswith(topic(self._kit, "response/")) and not set(wanted) & set("+#\0")
+            refusal = _refuse(message)
+            self._on_command(
+                Command(
+                    message.topic.split("/", 2)[2],
+                    b"" if refusal else message.payload,
+                    wanted if ours else "",
+                    bytes(getattr(wishes, "CorrelationData", b"")),
+                    refusal,
                 )
+            )
 
         client.on_socket_open = on_socket_open
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
@@ -374,6 +374,15 @@ def _describe_us() -> Properties:
     properties.ReceiveMaximum = IN_FLIGHT
     properties.MaximumPacketSize = 2 * LONGEST_COMMAND
     return properties
+
+
+def _refuse(message: Any) -> str:
+    """Why this command is not obeyed, or nothing."""
+    if message.retain:
+        return "a retained command is not obeyed: it would undo what somebody chose since, at every connect"
+    if len(message.payload) > LONGEST_COMMAND:
+        return f"the payload is longer than {LONGEST_COMMAND} bytes"
+    return ""
 
 
 def spread_reconnects(client: Client) -> None:

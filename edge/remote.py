@@ -1,0 +1,128 @@
+"""Using a running kit from the command line: its switches, and what it says about itself.
+
+A command goes over MQTT. Where no kit answers, a switch is written into the file that the daemon looks at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge.commands import SwitchName
+from edge.events import Capture, Switch
+from edge.settings import Settings, load
+from edge.switches import Switches
+from edge.types import SettingsError
+from edge.visit import Address, Visit, VisitError, parse_address, read
+
+INSTALLED = Path("/etc/suasana/kit.toml")
+"""Where the package puts the settings: the default of commands that speak about the kit on this machine."""
+RELEASED_S = 8.0
+"""A device that is not closed by now is told as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command."""
+
+    capture: Capture
+    how: Literal["mqtt", "file"]
+    why: str = ""
+    """Why not over MQTT."""
+    still_open: tuple[str, ...] = ()
+    """Sources that should be closed and did not say so in time."""
+
+
+def settings_of(path: Path | None) -> Settings:
+    """The settings at *path*, of the installed kit, or the defaults.
+
+    Raises:
+        SettingsError: they do not do.
+    """
+    if path is None and INSTALLED.exists():
+        path = INSTALLED
+    return load(path) if path else Settings()
+
+
+def broker_address(settings: Settings) -> Address:
+    """The settings' broker, with its password.
+
+    Raises:
+        VisitError: address, or credentials when the password cannot be read.
+    """
+    mqtt = settings.mqtt
+    password = ""
+    if mqtt.password_file:
+        try:
+            password = Path(mqtt.password_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text"
+            raise VisitError("credentials", f"{mqtt.password_file}: {reason}", "password") from error
+    return parse_address(mqtt.url, password=password, ca_file=mqtt.ca_file)
+
+
+def switch(settings: Settings, name: SwitchName, value: Switch) -> Outcome:
+    """Flip one switch of the kit on this machine, however it can be reached.
+
+    Raises:
+        SettingsError: neither the kit nor the file could be reached.
+    """
+    try:
+        return _send(settings, name, value)
+    except VisitError as error:
+        return _write(settings, name, value, why=error.reason)
+
+
+def current(settings: Settings) -> Capture:
+    """The switches as the kit remembers them."""
+    path = settings.state_folder / "switches.json"
+    _refuse_unreadable(path)
+    return Switches(path).now
+
+
+def _send(settings: Settings, name: SwitchName, value: Switch) -> Outcome:
+    with Visit(broker_address(settings), kit=settings.kit_name) as visit:
+        sources = ("camera", "microphone")
+        visit.listen("response/set", *(f"source/{source}/status" for source in sources))
+        visit.say(f"set/{name}", value)
+
+        def is_ours(text: str) -> bool:
+            answer = read(text)
+            return answer.get("ok") is not True or answer.get("capture", {}).get(name) == value
+
+        text = visit.hear("response/set", is_ours)
+        if text is None:
+            raise VisitError("heard", "no kit answers there")
+        answer = read(text)
+        if answer.get("ok") is not True:
+            raise VisitError("heard", str(answer.get("error", "the kit refused")))
+        now = Capture(**{key: answer["capture"][key] for key in ("capture", "camera", "microphone")})
+        closed = {"disabled", "offline"}
+        still_open = tuple(
+            source
+            for source in sources
+            if "off" in (now.capture, getattr(now, source))
+            and visit.hear(f"source/{source}/status", closed.__contains__, patience_s=RELEASED_S) is None
+        )
+        return Outcome(now, "mqtt", still_open=still_open)
+
+
+def _write(settings: Settings, name: SwitchName, value: Switch, *, why: str) -> Outcome:
+    path = settings.state_folder / "switches.json"
+    _refuse_unreadable(path)
+    switches = Switches(path)
+    switches.set(name, value)
+    if not switches.remembered:
+        raise SettingsError(f"no kit answers ({why}), and {path} cannot be written; sudo may help")
+    return Outcome(switches.now, "file", why)
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """Somebody without the right to look must not take that for a damaged file."""
+    try:
+        path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}; sudo may help") from error
