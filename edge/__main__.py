@@ -99,6 +99,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     run.add_argument("--kit", metavar="NAME", help="instead of the settings' kit name")
     run.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    run.add_argument(
+        "--check", action="store_true", help="only say whether it would start; touches no device"
+    )
     run.set_defaults(run=run_command)
 
 
@@ -178,8 +181,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     """The daemon until SIGTERM, SIGINT, ``--seconds`` or the end of all sources."""
     from edge import daemon, settings  # noqa: PLC0415
     from edge.kit import Kit, as_camera_uri, as_microphone_uri  # noqa: PLC0415
+    from edge.reload import Reload  # noqa: PLC0415
     from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
 
+    stop = stop_flag()
+    reload = Reload(stop)  # before the settings are read: what is asked from now on has not been read yet
     wanted = settings.load(arguments.config) if arguments.config else settings.Settings()
     if arguments.mode:
         wanted = replace(wanted, mode=arguments.mode)
@@ -193,10 +199,17 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.mqtt:
         wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))
     settings.check_class_mode(wanted)
-    stop = stop_flag()
     kit = Kit(wanted, stop=stop)
+    sink = kit.open_mqtt()
+    if arguments.check:
+        return 0
     stop_after(stop, arguments.seconds)
-    daemon.run(kit, [kit.open_mqtt()], stop)
+    try:
+        daemon.run(kit, [sink], stop, reload=reload)
+    finally:
+        reload.close()
+    if reload.due:
+        reload.begin_anew()
     return 0
 
 

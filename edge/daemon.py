@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from edge.desk import Desk
 from edge.kit import Kit
+from edge.reload import Reload
 from edge.sinks import Sink
 from edge.supervisor import Supervisor
 from edge.systemd import Notifier
@@ -19,8 +20,15 @@ LAST_WORDS_S = 1.0
 """Left to the stages for what is under way when every source is over."""
 
 
-def run(kit: Kit, sinks: Sequence[Sink], stop: threading.Event, *, notifier: Notifier | None = None) -> None:
-    """Watch the room until *stop* is set or every source is over.
+def run(
+    kit: Kit,
+    sinks: Sequence[Sink],
+    stop: threading.Event,
+    *,
+    notifier: Notifier | None = None,
+    reload: Reload | None = None,
+) -> None:
+    """Watch the room until *stop* is set, every source is over, or *reload* is due.
 
     Raises:
         Exception: the bug that ended a lane, so that the process ends and can be started anew.
@@ -42,6 +50,8 @@ def run(kit: Kit, sinks: Sequence[Sink], stop: threading.Event, *, notifier: Not
                 item = kit.observations.get(timeout_s=0)
             desk.tend(time.monotonic())
             lanes.check()
+            if reload is not None:
+                reload.tend()
             if lanes.progressing(time.monotonic()):
                 notifier.ping()
             if lanes.ended("camera", "microphone"):
@@ -49,4 +59,7 @@ def run(kit: Kit, sinks: Sequence[Sink], stop: threading.Event, *, notifier: Not
                 stop.set()
         while (item := kit.observations.get(timeout_s=0)) is not None:
             desk.count(item)
-        notifier.stopping()
+        if reload is not None and reload.due:
+            notifier.reloading(time.monotonic())
+        else:
+            notifier.stopping()

@@ -22,6 +22,10 @@ class Notifier:
         """Every lane makes progress."""
         self._send(b"WATCHDOG=1")
 
+    def reloading(self, now: float) -> None:
+        """A process with new settings is about to take over and will say ready; *now* is monotonic."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now * 1e6:.0f}".encode())
+
     def stopping(self) -> None:
         """A graceful end has begun."""
         self._send(b"STOPPING=1")
