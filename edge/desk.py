@@ -180,6 +180,7 @@ class Desk:
 
         A lane that waits for its next attempt reports nothing, but its device is closed all the same.
         """
+        self._kit.devices.look()
         while report := self._kit.reports.get(timeout_s=0):
             if self._kit.switches.allows(report[0]) or report[0] in self._kit.devices:
                 self._tell_source(*report)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from edge.types import StuckError
+
 Item = TypeVar("Item")
 
 
@@ -60,6 +62,8 @@ class Hold:
         self._close = close
         self.dismissed = False
         """Whether somebody asked for the device to be closed, so that its end is not the source's."""
+        self.stuck: StuckError | None = None
+        """The driver that did not return: the block is left, but the device is not released."""
 
     def dismiss(self) -> None:
         """Ask for the device to be closed."""
@@ -78,13 +82,26 @@ class OpenDevices:
 
     @contextmanager
     def hold(self, name: str, close: Callable[[], None]) -> Iterator[Hold]:
-        """Count *name* as open for the length of the block, which opens and releases it."""
+        """Count *name* as open for the length of the block, which opens and releases it.
+
+        When the block ends with a StuckError it stays open until ``look`` finds that the driver returned.
+        """
         hold = Hold(close)
-        self._change(name, hold)
+        self._change(name, None, hold)
         try:
             yield hold
+        except StuckError as stuck:
+            hold.stuck = stuck
+            raise
         finally:
-            self._change(name, None)
+            if hold.stuck is None:
+                self._change(name, hold, None)
+
+    def look(self) -> None:
+        """Notice drivers that returned late."""
+        for name, hold in list(self._holds.items()):
+            if hold.stuck is not None and hold.stuck.freed:
+                self._change(name, hold, None)
 
     def dismiss(self, name: str) -> None:
         """Ask for the device to be closed if it is open. Never waits; safe from any thread."""
@@ -95,12 +112,12 @@ class OpenDevices:
     def __contains__(self, name: str) -> bool:
         return name in self._holds
 
-    def _change(self, name: str, hold: Hold | None) -> None:
+    def _change(self, name: str, old: Hold | None, new: Hold | None) -> None:
         with self._lock:
             before = bool(self._holds)
-            if hold is None:
+            if new is not None:
+                self._holds[name] = new
+            elif self._holds.get(name) is old:
                 self._holds.pop(name, None)
-            else:
-                self._holds[name] = hold
             if bool(self._holds) != before:
                 self._told(bool(self._holds))

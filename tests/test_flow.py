@@ -1,9 +1,12 @@
 import threading
+from threading import Event, Thread
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.flow import Mailbox
+from edge.flow import Mailbox, OpenDevices
+from edge.types import StuckError
 
 
 @given(size=st.integers(1, 5), puts=st.lists(st.integers(), max_size=30))
@@ -45,3 +48,41 @@ def test_a_waiting_reader_is_woken_by_a_put() -> None:
     box.put(7)
     reader.join(30)
     assert got == [7]
+
+
+def test_a_device_is_open_until_it_was_released_and_the_listener_hears_it_in_order() -> None:
+    told: list[bool] = []
+    devices = OpenDevices(told.append)
+    with devices.hold("camera", lambda: None):
+        assert told == [True]
+        with devices.hold("microphone", lambda: None):
+            assert "microphone" in devices
+        assert told == [True], "one is still open"
+    assert told == [True, False]
+    assert "camera" not in devices
+
+
+def test_a_device_whose_driver_hangs_stays_open_until_it_returns() -> None:
+    told: list[bool] = []
+    devices, returns = OpenDevices(told.append), Event()
+    driver = Thread(target=returns.wait, args=(30,))
+    driver.start()
+    with pytest.raises(StuckError), devices.hold("camera", lambda: None):
+        raise StuckError("camera: the driver does not return", driver)
+    devices.look()
+    assert "camera" in devices
+    returns.set()
+    driver.join(30)
+    devices.look()
+    assert "camera" not in devices
+    assert told == [True, False]
+
+
+def test_a_dismissed_device_is_asked_to_close() -> None:
+    devices, asked = OpenDevices(), Event()
+    devices.dismiss("camera")
+    with devices.hold("camera", asked.set) as hold:
+        assert not hold.dismissed
+        devices.dismiss("camera")
+        assert hold.dismissed
+    assert asked.is_set()
