@@ -8,7 +8,7 @@ ARGS ?=
 TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-browser train-env test-train bench clean
+.PHONY: help contract demo test lint test-browser train-env test-train bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev ## style, types and import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy edge dashboard
 	$(VENV)/bin/lint-imports --no-logo
+
+contract: $(VENV)/.kit ## write docs/contract and the tables of docs/events.md from the code
+	$(RUN) -m edge.contract $(ARGS)
 
 test-browser: $(VENV)/.dev ## the dashboard in Debian's Chromium
 	@systemd/debian-packages.sh chromium

@@ -226,8 +226,11 @@ class Event:
         """
         envelope = _parse(payload)
         data = envelope.get("data")
-        if envelope.get("specversion") != "1.0" or not isinstance(data, dict):
+        form = (envelope.get("specversion"), envelope.get("datacontenttype"))
+        if form != ("1.0", "application/json") or not isinstance(data, dict):
             raise EventError("not a CloudEvents 1.0 message with JSON data")
+        if not isinstance(envelope.get("source"), str) or not envelope["source"]:
+            raise EventError("event without a source")
         kind = EVENT_TYPES.get(str(envelope.get("type")))
         if kind is None:
             raise EventError(f"unknown event type {str(envelope.get('type'))[:60]!r}")
@@ -374,6 +377,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return {str(key): _convert(item, args[1], f"{where}.{str(key)[:40]}") for key, item in value.items()}
     if hint is float and _is_number(value):
         return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of number: 8.0 is a count too
     if hint in (int, bool, str) and type(value) is hint:
         return value
     raise EventError(f"{where} cannot be {json.dumps(value)[:60]}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +47,40 @@ def broker() -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
+
+
+@contextmanager
+def running_mosquitto(folder: Path, *lines: str, port: int | None = None) -> Iterator[int]:
+    """The port of a Mosquitto of the test's own, configured by *lines*; without any it is open to all."""
+    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("Mosquitto is not installed (Debian: mosquitto)")
+    port = port or free_port()
+    config = folder / f"mosquitto-{port}.conf"
+    # As root it would become the user mosquitto, who cannot read the test's folder.
+    own = [f"listener {port} 127.0.0.1", "user root"] if os.geteuid() == 0 else [f"listener {port} 127.0.0.1"]
+    config.write_text("\n".join([*own, *(lines or ("allow_anonymous true",))]) + "\n")
+    process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: _answers(port) or process.poll() is not None)
+        assert process.poll() is None, f"Mosquitto did not start with {lines}"
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[int]:
+    """The port of a Mosquitto that is open to all."""
+    with running_mosquitto(tmp_path) as port:
+        yield port
+
+
+@pytest.fixture(params=["amqtt", "mosquitto"])
+def any_broker(request: pytest.FixtureRequest) -> int:
+    """The port of each broker that a classroom may have."""
+    return int(request.getfixturevalue("broker" if request.param == "amqtt" else "mosquitto"))
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,46 @@
+"""The dashboard reads every message that the contract shows."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from dashboard.board import Board, apply, read_event, view
+from edge.events import Availability, SourceStatus, parse_time
+from tests.conftest import ROOT
+
+EXAMPLES = [
+    *sorted((ROOT / "docs" / "contract" / "examples").glob("*.json")),
+    *sorted((ROOT / "tests" / "golden" / "schema-1").glob("*.json")),
+]
+NOT_READ = ("request", "response")
+"""Between a program and a kit; the dashboard flips switches only."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if not path.stem.startswith(NOT_READ)], ids=lambda p: p.stem
+)
+def test_the_dashboard_shows_every_example_as_it_is(path: Path) -> None:
+    told = json.loads(path.read_text("utf-8"))
+    now = parse_time("2026-03-02T01:05:01.000Z")
+    leaf = path.stem.split(".")[0]
+    board = apply(Board(), f"suasana/kit-1/{leaf}", path.read_bytes(), now)
+    (shown,) = view(board, now)
+    if leaf == "event":
+        event = read_event("kit-1", path.read_bytes())
+        assert (event.id, event.seq) == (told["id"], told["data"]["seq"])
+        return
+    assert {key: json.loads(json.dumps(shown[leaf]))[key] for key in told} == told
+
+
+@pytest.mark.parametrize("word", get_args(Availability))
+def test_every_availability_is_shown(word: str) -> None:
+    board = apply(Board(), "suasana/kit-1/availability", word.encode(), 0.0)
+    assert view(board, 0.0)[0]["phase"] == word
+
+
+@pytest.mark.parametrize("word", get_args(SourceStatus))
+def test_every_status_is_shown(word: str) -> None:
+    board = apply(Board(), "suasana/kit-1/source/camera/status", word.encode(), 0.0)
+    assert view(board, 0.0)[0]["sources"] == {"camera": word}
