@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import importlib
 import json
 import sys
@@ -53,6 +54,59 @@ def _space(options: argparse.Namespace) -> None:
 def _golden(options: argparse.Namespace) -> None:
     for folder in options.model:
         print(f"{goldens.write(folder)}: written")
+
+
+def _new_key(options: argparse.Namespace) -> None:
+    from convert import sign  # noqa: PLC0415  only who signs needs cryptography
+
+    key = sign.new_key(options.out, options.owner, passphrase=_passphrase(options, new=True))
+    print(f"{options.out / options.owner}.key: private; keep it, and a copy, where nobody else can read it")
+    print(
+        f"{options.out / options.owner}.pub: for kits, into the folder or the list that their settings name"
+    )
+    print(key)
+
+
+def _sign(options: argparse.Namespace) -> None:
+    from convert import sign  # noqa: PLC0415
+
+    private = sign.read_key(options.key, passphrase=_passphrase(options))
+    model, path = sign.sign(options.model, private, options.out)
+    print(f"{path}: {model.id}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _passphrase(options: argparse.Namespace, *, new: bool = False) -> bytes:
+    """From the file that the options name, or asked for; nothing is asked where nobody can answer."""
+    if options.passphrase_file:
+        try:
+            return bytes(options.passphrase_file.read_bytes().strip())
+        except OSError as error:
+            raise SettingsError(f"{options.passphrase_file}: {error.strerror or error}") from error
+    if not options.passphrase:
+        return b""
+    text = getpass.getpass("Passphrase: ")
+    if new and getpass.getpass("Once more: ") != text:
+        raise SettingsError("the two passphrases differ")
+    return text.encode()
+
+
+def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "make a pair of keys to sign model packages with"
+    new = commands.add_parser("new-key", help=text, description=text)
+    new.add_argument("--out", type=Path, required=True, metavar="DIR", help="outside of any Git checkout")
+    new.add_argument(
+        "--owner", default="models", help="name of the files, and told on kits (default: models)"
+    )
+    new.set_defaults(command=_new_key)
+    text = "make one signed file of a model folder, for `suasana models install`; needs no PyTorch"
+    one = commands.add_parser("sign", help=text, description=text)
+    one.add_argument("--model", type=Path, required=True, metavar="DIR", help="as models/face-expression")
+    one.add_argument("--key", type=Path, required=True, metavar="FILE", help="the private key, OWNER.key")
+    one.add_argument("--out", type=Path, required=True, help="the file, or a folder for NAME-VERSION.suasana")
+    one.set_defaults(command=_sign)
+    for command in (new, one):
+        command.add_argument("--passphrase", action="store_true", help="ask for the key's passphrase")
+        command.add_argument("--passphrase-file", type=Path, metavar="FILE", help="read it from a file")
 
 
 def _with_candidate(command: Callable[[Candidate, argparse.Namespace], None]) -> Command:
@@ -175,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--report", type=Path, metavar="FILE", help="also write it there, as Markdown")
             one.add_argument("--json", action="store_true", help="print JSON instead of tables")
         one.set_defaults(command=_with_candidate(command))
+    _add_keys(commands)
     text = "write golden.toml: what the model's files answer here to made-up inputs; needs no run"
     one = commands.add_parser("golden", help=text, description=text)
     one.add_argument("--model", type=Path, nargs="+", required=True, help="model folders")

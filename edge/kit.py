@@ -6,10 +6,9 @@ from a source's item to observations, the same for the daemon's threads and for 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,9 @@ from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, legibility
 from edge.flow import Mailbox, OpenDevices
 from edge.manifest import ImageInput, Manifest
+from edge.models import open_model, shelf_of
 from edge.mood import RoomMood, Rules
 from edge.panel import Panel
-from edge.runtimes import load as load_runtime
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
@@ -36,6 +35,7 @@ from edge.sources import Camera, Microphone, open_camera, open_microphone, repla
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
+from edge.trial import Trials
 from edge.types import (
     AudioBlock,
     Frame,
@@ -146,8 +146,13 @@ class Kit:
             self._open_camera()  # checks the URI and touches no device
         if self.has["microphone"]:
             self._open_microphone()
-        self.eyes = make_eyes(settings, random=random or SystemRandom()) if self.has["camera"] else None
-        self.ears = make_ears(settings) if self.has["microphone"] else None
+        self.trials = Trials(shelf_of(settings))
+        self.eyes = self.ears = None
+        with self.trials.starting():
+            if self.has["camera"]:
+                self.eyes = make_eyes(settings, random=random or SystemRandom(), trials=self.trials)
+            if self.has["microphone"]:
+                self.ears = make_ears(settings, trials=self.trials)
         self.switches = Switches(settings.state_folder / "switches.json")
         self.frames: Mailbox[Frame] = Mailbox(1)
         self.blocks: Mailbox[AudioBlock] = Mailbox(64)
@@ -217,9 +222,9 @@ class Kit:
 
     def _models(self) -> Iterator[Model]:
         if self.eyes is not None:
-            yield describe_model(self.eyes.model, self.settings.expression)
+            yield describe_model(self.eyes.model, self.settings.expression, self.trials)
         if self.ears is not None:
-            yield describe_model(self.ears.model, self.settings.tone)
+            yield describe_model(self.ears.model, self.settings.tone, self.trials)
 
     def _open_camera(self) -> Camera:
         return open_camera(self.settings.camera.uri)
@@ -268,9 +273,12 @@ class Kit:
             if frame is None:
                 if not self.switches.allows("camera"):
                     eyes.reset()
-            elif found := eyes(frame):
-                self.pace.frames += 1
-                self.pace.latencies_s.append(time.monotonic() - frame.at)
+            else:
+                with self.trials.watching(eyes.model.name):
+                    found = eyes(frame)
+                if found:
+                    self.pace.frames += 1
+                    self.pace.latencies_s.append(time.monotonic() - frame.at)
                 for item in found:
                     self.observations.put(item)
             yield
@@ -282,7 +290,9 @@ class Kit:
                 if not self.switches.allows("microphone"):
                     ears.reset()
             else:
-                for item in ears(block):
+                with self.trials.watching(ears.model.name):
+                    found = ears(block)
+                for item in found:
                     self.observations.put(item)
             yield
 
@@ -301,18 +311,17 @@ def as_microphone_uri(text: str) -> str:
     return text if ":" in text or text == "none" else f"pyaudio:{text}"
 
 
-def make_eyes(settings: Settings, *, random: Random) -> Eyes:
+def make_eyes(settings: Settings, *, random: Random, trials: Trials | None = None) -> Eyes:
     """Detector, tracks and expression model.
 
     Raises:
         EdgeError: a weights file is missing or altered, or a model does not fit.
     """
-    model = find_model(settings.expression)
+    model, runtime = open_model(settings.expression, trials or Trials(shelf_of(settings)))
     if not isinstance(model.input, ImageInput):
         raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
     cv2.setNumThreads(1)  # four small cores are shared by four lanes; OpenCV's pool would spin on all of them
     finder = FaceFinder(make_detector(settings), margin=model.input.margin, random=random)
-    runtime = load_runtime(model, settings.expression.runtime, threads=settings.expression.threads)
     return Eyes(finder, ExpressionReader(model, runtime), max_fps=settings.faces.max_fps)
 
 
@@ -339,7 +348,7 @@ def make_detector(settings: Settings) -> Detector:
     return retinaface.open(weights.find("retinaface"), side=settings.faces.search_px)
 
 
-def make_ears(settings: Settings) -> Ears:
+def make_ears(settings: Settings, *, trials: Trials | None = None) -> Ears:
     """Speech gate and tone model.
 
     Raises:
@@ -347,8 +356,7 @@ def make_ears(settings: Settings) -> Ears:
     """
     from edge.runtimes import silero
 
-    model = find_model(settings.tone)
-    runtime = load_runtime(model, settings.tone.runtime, threads=settings.tone.threads)
+    model, runtime = open_model(settings.tone, trials or Trials(shelf_of(settings)))
     return Ears(SpeechSegmenter(silero.open(weights.find("silero-vad"))), ToneReader(model, runtime))
 
 
@@ -370,46 +378,7 @@ def make_rules(settings: Settings, eyes: Eyes | None, ears: Ears | None) -> Rule
     )
 
 
-def find_model(classifier: Classifier) -> Manifest:
-    """A model by name, from beside this package or from where ``pip install`` put it, or by path.
-
-    Raises:
-        ModelError: it is nowhere, or not in order.
-    """
-    name = classifier.model
-    if "/" in name:
-        return manifest.load(Path(name))
-    for folder in model_folders():
-        if (folder / name).is_dir():
-            return manifest.load(folder / name)
-    raise ModelError(f"no model called {name!r} in {' or '.join(str(folder) for folder in model_folders())}")
-
-
-def installed_models(*, open_all: bool = False) -> Iterator[Manifest]:
-    """Every model that a kit would find, each folder checked; *open_all* loads every file of each as well.
-
-    Raises:
-        ModelError: one is not in order.
-    """
-    seen: set[str] = set()
-    for folder in model_folders():
-        for path in sorted(folder.glob("*/model.toml")):
-            if path.parent.name not in seen:
-                seen.add(path.parent.name)
-                model = manifest.load(path.parent)
-                for format in model.files if open_all else ():
-                    load_runtime(model, format)
-                yield model
-
-
-def model_folders() -> Sequence[Path]:
-    """Where models are looked for, in order."""
-    return Path(__file__).resolve().parent.parent / "models", Path(
-        sys.prefix
-    ) / "share" / "suasana" / "models"
-
-
-def describe_model(model: Manifest, classifier: Classifier) -> Model:
+def describe_model(model: Manifest, classifier: Classifier, trials: Trials) -> Model:
     """The model as the info topic names it."""
     runtime = resolve(model, classifier.runtime)
     return Model(
@@ -417,4 +386,6 @@ def describe_model(model: Manifest, classifier: Classifier) -> Model:
         id=model.id,
         runtime=runtime,
         sha256=model.files[runtime].sha256,
+        trial=trials.on_trial(model.name),
+        instead_of=trials.instead_of(model.name),
     )

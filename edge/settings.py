@@ -104,6 +104,16 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Updates:
+    """Whose model packages may be installed."""
+
+    trusted_keys: tuple[str, ...] = ()
+    """Public keys, ``ed25519:BASE64 OWNER`` each, as they stand in the .pub files of ``convert new-key``."""
+    keys_dir: str = "/etc/suasana/keys"
+    """Every ``*.pub`` file in this folder is trusted too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a kit can be told."""
 
@@ -124,6 +134,7 @@ class Settings:
     tone: Classifier = field(default_factory=lambda: Classifier(model="voice-tone"))
     mood: Mood = field(default_factory=Mood)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    updates: Updates = field(default_factory=Updates)
     panel: Panel = field(default_factory=Panel)
 
     def __post_init__(self) -> None:

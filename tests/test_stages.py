@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edge.expression import ExpressionReader
-from edge.kit import find_model
 from edge.manifest import Manifest
+from edge.models import find_model
 from edge.runtimes import PREFERENCE, load
 from edge.settings import Classifier
 from edge.tone import ToneReader

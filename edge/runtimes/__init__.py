@@ -71,9 +71,14 @@ def resolve(manifest: Manifest, format: str = "auto") -> str:
     if format != "auto":
         return format
     for candidate in PREFERENCE:
-        if candidate in manifest.files and any(find_spec(driver) for driver in _DRIVERS[candidate]):
+        if candidate in manifest.files and is_installed(candidate):
             return candidate
     raise ModelError(f"{manifest.folder}: no runtime is installed for {' or '.join(manifest.files)}")
+
+
+def is_installed(format: str) -> bool:
+    """Whether a runtime for the format ``tflite`` or ``onnx`` is here."""
+    return any(find_spec(driver) for driver in _DRIVERS.get(format, ()))
 
 
 def _load(manifest: Manifest, format: str, threads: int) -> Runtime:
@@ -139,4 +144,13 @@ def no_features() -> ModelError:
     return ModelError("the model gives no features: its model.toml has no [outputs]")
 
 
-__all__ = ["PREFERENCE", "Runtime", "check_batch", "find_outputs", "load", "no_features", "resolve"]
+__all__ = [
+    "PREFERENCE",
+    "Runtime",
+    "check_batch",
+    "find_outputs",
+    "is_installed",
+    "load",
+    "no_features",
+    "resolve",
+]
