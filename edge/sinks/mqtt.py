@@ -37,6 +37,9 @@ HANDSHAKE_S = 3.0
 """A broker that has not answered the greeting by now may not know this version of MQTT."""
 ENVELOPE = 256
 """Bytes of a packet besides topic and payload, properties included, at most."""
+BRIEF_S = 10.0
+"""A connection that the broker ends sooner than this, three times in a row, is worth another word."""
+AGAIN = "again and again: another program may use this kit's name, or the broker forbids what it publishes"
 WHY_REFUSED = {
     "Bad user name or password": "wrong user name or password: look at mqtt.url and mqtt.password_file",
     "Not authorized": "not authorised: the password is wrong, or this user may not connect",
@@ -95,6 +98,7 @@ class Mqtt:
         self._complained = ""
         self._greeted: float | None = None
         self._limits = Limits()
+        self._since, self._brief = 0.0, 0
         self.connected = False
         self._client = self._make_client()
 
@@ -200,8 +204,10 @@ class Mqtt:
         if fewer:
             self._restart()  # paho can be told before it connects, not after
             return
-        self.connected, self._complained = True, ""
-        logger.info("mqtt: connected to %s", _shown(self._address))
+        self.connected, self._since = True, time.monotonic()
+        if self._brief < 3:
+            self._complained = ""
+            logger.info("mqtt: connected to %s", _shown(self._address))
         if not limits.retains:
             self._complain("the broker keeps no retained messages: a newcomer learns nothing until told anew")
         for pattern in ("set/+", "request/+"):
@@ -214,6 +220,9 @@ class Mqtt:
         self.connected, self._greeted = False, None
         if protocol and self._access.protocol == "auto":
             self._switch_protocol()
+        elif reason == "Retain not supported" and self._limits.retains:
+            self._limits = Limits(retains=False)  # it minds our will, before it could say so
+            self._restart()
         else:
             why = WHY_REFUSED.get(reason, reason)
             self._complain(f"{_shown(self._address)} refused the connection: {why}", logging.ERROR)
@@ -223,7 +232,9 @@ class Mqtt:
 
     def _when_disconnected(self, reason: str, *, had_been_connected: bool) -> None:
         if self.connected:
-            logger.warning("mqtt: connection lost (%s)", WHY_REFUSED.get(reason, reason))
+            self._brief = self._brief + 1 if time.monotonic() - self._since < BRIEF_S else 0
+            why = AGAIN if self._brief >= 3 else f"({WHY_REFUSED.get(reason, reason)})"
+            self._complain(f"connection lost {why}")
         self.connected, self._greeted = False, None
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
@@ -257,7 +268,8 @@ class Mqtt:
         if self._address.scheme == "mqtts":
             client.tls_set(ca_certs=self._access.ca_file or None)
         will, hello = (_describe_will(), _describe_us()) if self._five else (None, None)
-        client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=True, properties=will)
+        keep = self._limits.retains
+        client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=keep, properties=will)
         client.max_inflight_messages_set(self._limits.in_flight)
         spread_reconnects(client)
         self._listen(client)
