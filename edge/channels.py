@@ -51,7 +51,7 @@ CHANNELS = (
     Channel(
         "event",
         Event,
-        "one CloudEvent per window and per beginning and end of a session",
+        "one CloudEvent per window, per beginning and end of a session, and when the clock changes",
         expires_s=7 * DAY_S,  # a reader that was away over a holiday finds the week before
     ),
     Channel("health", Health, "every 30 s: speed, latency, memory, temperature", qos=0, expires_s=60),

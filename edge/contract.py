@@ -135,7 +135,9 @@ def fill(page: str, examples: Mapping[str, Table]) -> str:
 
 def _class_called(name: str) -> type:
     known = {cls.__name__: cls for cls in (*PAYLOADS.values(), *EVENT_TYPES.values(), Event)}
-    known |= {cls.__name__: cls for top in PAYLOADS.values() for cls in _nested(top)}
+    known |= {
+        cls.__name__: cls for top in (*PAYLOADS.values(), *EVENT_TYPES.values()) for cls in _nested(top)
+    }
     return known[name]
 
 

@@ -22,7 +22,7 @@ import soundfile
 
 from edge import daemon, weights
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
-from edge.settings import Camera, Microphone, Mood, Mqtt, Settings
+from edge.settings import Camera, Microphone, Mood, Mqtt, Outbox, Settings
 from edge.sinks import open_sink
 from edge.sources import open_camera, open_microphone, replay_uri
 from edge.supervisor import stop_after, stop_flag
@@ -124,6 +124,7 @@ def choose_settings(wishes: Wishes, scratch: Path, mqtt_port: int) -> Settings:
         microphone=Microphone(microphone),
         mood=Mood() if wishes.min_people is None else Mood(min_people=wishes.min_people),
         mqtt=Mqtt(f"mqtt://127.0.0.1:{mqtt_port}", protocol="3.1.1"),
+        outbox=Outbox(keep="memory"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from edge import vitals
@@ -38,11 +38,19 @@ LONGEST_VERB = 40
 class Desk:
     """Between the lanes and the sinks."""
 
-    def __init__(self, kit: Kit, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        sinks: Sequence[Sink],
+        *,
+        stamp: Stamp | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Speak for *kit* to all *sinks*, which are open."""
-        self._kit, self._sinks = kit, sinks
-        self._stamp = Stamp(kit.settings.kit_name)
-        self._born = time.monotonic()
+        self._kit, self._sinks, self._clock = kit, sinks, clock
+        self._stamp = stamp or Stamp(kit.settings.kit_name)
+        self._previous = kit.outbox.previous if kit.outbox is not None else None
+        self._born = clock()
         self._health_due = self._born + FIRST_HEALTH_S
         self._mood: RoomMood | None = None
         self._sources: dict[SourceName, SourceStatus] = {}
@@ -73,6 +81,9 @@ class Desk:
             logger.info("switches: changed by another process")
             self._when_switched()
         self._tell_sources()
+        if (change := self._stamp.look()) is not None:
+            logger.info("clock: %s, jumped %+.1f s", change.reason, change.step_s)
+            self._publish(self._stamp.event(change, at=now))
         for window in self._mood.close(now) if self._mood is not None else ():
             event = self._stamp.window(window)
             self._publish(event)
@@ -100,18 +111,19 @@ class Desk:
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────────────
 
     def _begin_session(self, reason: Literal["boot", "switch"]) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._mood = self._kit.start_mood(now)
-        self._publish(self._stamp.event(Session("start", reason), at=now))
+        told, self._previous = self._previous, None  # once: the first session of a boot tells it
+        self._publish(self._stamp.event(Session("start", reason, told), at=now))
 
     def _end_session(self, reason: Literal["switch", "shutdown"]) -> None:
         self._mood = None
-        self._publish(self._stamp.event(Session("end", reason), at=time.monotonic()))
+        self._publish(self._stamp.event(Session("end", reason), at=self._clock()))
 
     def _tell_capture_off(self) -> None:
         state = State(
             schema=SCHEMA,
-            at=self._stamp.time(time.monotonic()),
+            at=self._stamp.time(self._clock()),
             time_quality=self._stamp.quality(),
             mood=None,
             shares={},
@@ -170,7 +182,7 @@ class Desk:
         if verb == "info":
             return Answer(ok=True, transaction=asked, info=self._kit.info())
         if verb == "health":
-            return Answer(ok=True, transaction=asked, health=self._health(time.monotonic()))
+            return Answer(ok=True, transaction=asked, health=self._health(self._clock()))
         known = ", ".join(get_args(Verb))
         return Answer(
             ok=False, transaction=asked, error=f"unknown verb {verb[:LONGEST_VERB]!r}; known are {known}"
@@ -215,6 +227,7 @@ class Desk:
 
     def _health(self, now: float) -> Health:
         fps, latencies = self._kit.pace.take(now)
+        outbox = self._kit.outbox
         return Health(
             schema=SCHEMA,
             at=self._stamp.time(now),
@@ -230,6 +243,8 @@ class Desk:
             throttled=vitals.throttled(),
             outbox=sum(sink.waiting for sink in self._sinks),
             dropped_events=sum(sink.dropped for sink in self._sinks),
+            outbox_keeping=outbox.keeping if outbox is not None else "memory",
+            outbox_damaged=outbox.damaged if outbox is not None else 0,
         )
 
 

@@ -132,6 +132,11 @@ class Health:
     outbox: Count
     """Events that the broker has not acknowledged."""
     dropped_events: Count
+    """Events given up for want of room or lost to a damaged outbox, in all runs of this kit."""
+    outbox_keeping: Literal["disk", "memory"] = "memory"
+    """Where a new event waits; ``memory`` on a kit whose disk refuses: full, read-only, broken."""
+    outbox_damaged: Count = 0
+    """Times that the outbox was found damaged and set aside, in all runs of this kit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +175,44 @@ class MoodWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """What a kit knows about the run before: with it, events that a power cut took can be counted."""
+
+    boot_id: Name
+    events: Count
+    """That run made at least so many events: seq 0 and up."""
+    unsure: Count | None
+    """At most so many more were lost by a power cut; None when the outbox was damaged and nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Data of a ``suasana.session.v1`` event: capture began or ended."""
 
     phase: Literal["start", "end"]
     reason: Literal["boot", "switch", "shutdown"]
+    previous: Previous | None = None
+    """With the first session of a boot; None where nothing is known, as on a new kit."""
 
 
-Data = MoodWindow | Session
-EVENT_TYPES: Mapping[str, type[Data]] = {"suasana.mood.v1": MoodWindow, "suasana.session.v1": Session}
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Data of a ``suasana.clock.v1`` event: the wall clock jumped, can be trusted from now on, or no longer.
+
+    The event's own ``time`` and ``mono_s`` are the same moment on both clocks, after the change.
+    """
+
+    reason: Literal["synced", "unsynced", "stepped"]
+    step_s: float
+    """How far the wall clock jumped against the steady one; more than 0 is forward, 0 is no jump."""
+
+
+Data = MoodWindow | Session | Clock
+EVENT_TYPES: Mapping[str, type[Data]] = {
+    "suasana.mood.v1": MoodWindow,
+    "suasana.session.v1": Session,
+    "suasana.clock.v1": Clock,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +233,10 @@ class Event:
     replayed: bool = False
     """True when it waited for the broker."""
     schema: Count = SCHEMA
+    mono_s: Amount | None = None
+    """The event's own moment on a clock that never jumps; None where there is none, as in a recording."""
+    mono_id: str = ""
+    """Which start of the machine that clock counts from: ``mono_s`` compare under the same id."""
 
     @property
     def type(self) -> str:
@@ -209,6 +247,7 @@ class Event:
         """The CloudEvents envelope."""
         stamp = {"schema": self.schema, "kit": self.kit, "boot_id": self.boot_id, "seq": self.seq}
         stamp |= {"time_quality": self.time_quality, "replayed": self.replayed}
+        stamp |= {"mono_s": self.mono_s, "mono_id": self.mono_id}
         return _dump(
             {
                 "specversion": "1.0",
@@ -243,7 +282,13 @@ class Event:
         return _build(cls, {**stamped, "data": _build(kind, data, "data")}, "event")
 
 
-_STAMP = ("schema", "kit", "boot_id", "seq", "time_quality", "replayed")
+_STAMP = ("schema", "kit", "boot_id", "seq", "time_quality", "replayed", "mono_s", "mono_id")
+
+
+def mark_replayed(body: str) -> str:
+    """An event's JSON that says it waited for the broker, and is otherwise the same to the byte."""
+    return body.replace('"replayed":false', '"replayed":true', 1)  # no text of anybody's stands before it
+
 
 Payload = TypeVar("Payload")
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import cv2
 
-from edge import __version__, manifest, weights
+from edge import __version__, manifest, vitals, weights
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
@@ -27,6 +27,9 @@ from edge.flow import Mailbox, OpenDevices
 from edge.manifest import ImageInput, Manifest
 from edge.models import open_model, shelf_of
 from edge.mood import RoomMood, Rules
+from edge.outbox import Outbox
+from edge.outbox.disk import DiskOutbox, Limits
+from edge.outbox.memory import MemoryOutbox
 from edge.panel import Panel
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
@@ -165,6 +168,8 @@ class Kit:
             button=settings.panel.button, led=settings.panel.led, pressed=lambda: self.presses.put("capture")
         )
         self.devices = OpenDevices(self.panel.light)
+        self.outbox: Outbox | None = None
+        """Where events wait for the broker, once ``open_mqtt`` made it."""
 
     def start_mood(self, at: float) -> RoomMood:
         """The mood stage, its first window beginning at *at*."""
@@ -180,8 +185,13 @@ class Kit:
         try:
             password = Path(mqtt.password_file).read_text("utf-8").strip() if mqtt.password_file else ""
             access = Access(password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s)
+            self.outbox = make_outbox(self.settings)
             return open_sink(
-                mqtt.url, kit=self.settings.kit_name, on_command=self._take_command, access=access
+                mqtt.url,
+                kit=self.settings.kit_name,
+                on_command=self._take_command,
+                access=access,
+                outbox=self.outbox,
             )
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"mqtt.password_file: {error}") from error
@@ -295,6 +305,20 @@ class Kit:
                 for item in found:
                     self.observations.put(item)
             yield
+
+
+def make_outbox(settings: Settings) -> Outbox:
+    """Where events wait for the broker; not open yet."""
+    outbox = settings.outbox
+    if outbox.keep == "memory":
+        return MemoryOutbox()
+    limits = Limits(
+        events=outbox.max_events,
+        bytes=round(outbox.max_mb * 1e6),
+        age_s=outbox.max_age_h * 3600,
+        commit_s=outbox.commit_s,
+    )
+    return DiskOutbox(settings.state_folder / "outbox.db", limits, mono_id=vitals.mono_id())
 
 
 def as_camera_uri(text: str) -> str:

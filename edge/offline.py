@@ -46,7 +46,12 @@ def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
     ears = make_ears(settings) if sounds else None
     mood = RoomMood(make_rules(settings, eyes, ears), start=0.0)
     stamp = Stamp(
-        "replay", boot_id=fingerprint(paths), wall=_zero, monotonic=_zero, quality=lambda: "unsynced"
+        "replay",
+        boot_id=fingerprint(paths),
+        wall=_zero,
+        monotonic=_zero,
+        quality=lambda: "unsynced",
+        mono_id="",
     )
     last = 0.0
     with ExitStack() as stack:

@@ -114,6 +114,22 @@ class Updates:
 
 
 @dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where events wait for the broker."""
+
+    keep: Literal["disk", "memory"] = "disk"
+    """``memory`` leaves nothing behind and loses what waits when the daemon ends."""
+    max_events: int = 100_000
+    """Nearly six days of five-second windows; the oldest go first and are counted."""
+    max_mb: float = 64.0
+    """MB (10^6 bytes) of events."""
+    max_age_h: float = 168.0
+    """Hours that the kit ran since: a holiday, or a clock that jumps, empties nothing."""
+    commit_s: float = 10.0
+    """A power cut costs at most the events of so many seconds, and only those the broker did not have."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a kit can be told."""
 
@@ -136,6 +152,7 @@ class Settings:
     mqtt: Mqtt = field(default_factory=Mqtt)
     updates: Updates = field(default_factory=Updates)
     panel: Panel = field(default_factory=Panel)
+    outbox: Outbox = field(default_factory=Outbox)
 
     def __post_init__(self) -> None:
         _require(
@@ -163,6 +180,10 @@ class Settings:
             "another pin than panel.button",
         )
         _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
+        _require(100 <= self.outbox.max_events <= 10_000_000, "outbox.max_events", "100 to 10000000")
+        _require(1 <= self.outbox.max_mb <= 10_000, "outbox.max_mb", "1 to 10000 MB")
+        _require(0 < self.outbox.max_age_h <= 87_600, "outbox.max_age_h", "more than 0, at most 87600 hours")
+        _require(0 <= self.outbox.commit_s <= 300, "outbox.commit_s", "0 to 300 seconds")
 
     @property
     def kit_name(self) -> str:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 """Raspberry Pi firmware: bit 0 under-voltage now, 1 frequency capped now, 2 throttled now, 3 hot now."""
+
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def mono_id(path: Path = BOOT_ID) -> str:
+    """Names this start of the machine without naming the machine; empty where the kernel does not tell."""
+    try:
+        return hashlib.sha256(b"suasana " + path.read_bytes().strip()).hexdigest()[:12]
+    except OSError:
+        return ""
 
 
 def rss_mb(statm: Path = Path("/proc/self/statm")) -> float:

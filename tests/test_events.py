@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from edge.events import (
     MAX_BYTES,
     Capture,
+    Clock,
     Event,
     EventError,
     Health,
     Info,
     Model,
     MoodWindow,
+    Previous,
     Session,
     State,
     format_time,
@@ -67,7 +69,16 @@ def test_payloads_survive_the_wire(payload) -> None:
     assert from_json(type(payload), to_json(payload)) == payload
 
 
-@pytest.mark.parametrize("data", [WINDOW, Session("start", "boot")], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize(
+    "data",
+    [
+        WINDOW,
+        Session("start", "boot"),
+        Session("start", "boot", Previous("b1", 7, None)),
+        Clock("synced", -3.5),
+    ],
+    ids=lambda d: type(d).__name__,
+)
 def test_events_survive_the_wire(data) -> None:
     event = replace(EVENT, data=data, replayed=True)
     assert Event.from_json(event.to_json()) == event

@@ -20,7 +20,7 @@ def test_the_example_is_complete_and_valid() -> None:
     settings = load(EXAMPLE)
     assert settings.mode == "class"
     text = EXAMPLE.read_text("utf-8")
-    for section in ("camera", "microphone", "faces", "expression", "tone", "mood", "mqtt"):
+    for section in ("camera", "microphone", "faces", "expression", "tone", "mood", "mqtt", "outbox"):
         assert f"[{section}]" in text
 
 
@@ -42,6 +42,9 @@ def test_the_example_is_complete_and_valid() -> None:
         ({"mode": "spy"}, "mode"),
         ({"mqtt": {"protocol": "4"}}, "mqtt.protocol"),
         ({"expression": {"threads": 0}}, "expression.threads"),
+        ({"outbox": {"keep": "tape"}}, "outbox.keep"),
+        ({"outbox": {"max_events": 1}}, "outbox.max_events"),
+        ({"outbox": {"commit_s": -1}}, "outbox.commit_s"),
     ],
 )
 def test_a_wrong_setting_is_named(table, named: str) -> None:

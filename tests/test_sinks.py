@@ -10,7 +10,7 @@ import pytest
 
 from edge.commands import Command
 from edge.events import Event, MoodWindow, Session, format_time, name_event
-from edge.outbox import MemoryOutbox
+from edge.outbox.memory import MemoryOutbox
 from edge.sinks import Access, Sink, open_sink
 from edge.sinks.console import Console, describe
 from edge.sinks.jsonl import JsonLines
@@ -192,9 +192,9 @@ def test_a_full_outbox_drops_the_oldest_and_counts() -> None:
     outbox = MemoryOutbox(size=3)
     for seq in range(5):
         outbox.put(event(seq))
-    assert [item.seq for item in outbox.oldest(10)] == [2, 3, 4]
+    assert [letter.id for letter in outbox.oldest(10)] == [event(seq).id for seq in (2, 3, 4)]
     assert (len(outbox), outbox.dropped) == (3, 2)
     outbox.done(event(3).id)
     outbox.done("unknown")
-    assert [item.seq for item in outbox.oldest(1)] == [2]
+    assert [letter.id for letter in outbox.oldest(1)] == [event(2).id]
     assert len(outbox) == 2

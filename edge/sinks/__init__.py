@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from edge.commands import Command
 from edge.events import Event
+from edge.outbox import Outbox
 
 OnCommand = Callable[[Command], None]
 """Called from any thread."""
@@ -80,9 +81,16 @@ _SCHEMES = {
 
 
 def open_sink(
-    uri: str, *, kit: str, on_command: OnCommand = lambda *_: None, access: Access | None = None
+    uri: str,
+    *,
+    kit: str,
+    on_command: OnCommand = lambda *_: None,
+    access: Access | None = None,
+    outbox: Outbox | None = None,
 ) -> Sink:
     """Make the sink for a URI: ``mqtt://[user@]host[:port]``, ``mqtts://…``, ``jsonl:-``, ``console:``.
+
+    Events wait in *outbox* where a sink has to wait for its other side; None waits in memory.
 
     Raises:
         ValueError: the URI is no sink's; the message says why in one line.
@@ -91,5 +99,5 @@ def open_sink(
     if scheme not in _SCHEMES:
         raise ValueError(f"{uri}: no such sink; known are {', '.join(_SCHEMES)}")
     module = importlib.import_module(_SCHEMES[scheme])
-    sink: Sink = module.open(uri, kit=kit, on_command=on_command, access=access or Access())
+    sink: Sink = module.open(uri, kit=kit, on_command=on_command, access=access or Access(), outbox=outbox)
     return sink

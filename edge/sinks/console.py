@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import TextIO
 
 from edge.commands import Command
-from edge.events import Event, MoodWindow, parse_time
-from edge.sinks import Access, OnCommand
+from edge.events import Clock, Event, MoodWindow, parse_time
 
 SUPPRESSED = {
     "too_few_people": "too few readable faces",
@@ -18,7 +17,7 @@ SUPPRESSED = {
 }
 
 
-def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Console:  # noqa: ARG001
+def open(_uri: str, **_others: object) -> Console:
     """The sink for ``console:``."""
     return Console(sys.stdout)
 
@@ -27,6 +26,8 @@ def describe(event: Event) -> str:
     """One line about one event, in the reader's own time zone."""
     clock = datetime.fromtimestamp(parse_time(event.at)).astimezone().strftime("%H:%M:%S")
     data = event.data
+    if isinstance(data, Clock):
+        return f"{clock}  clock {data.reason}" + (f", jumped {data.step_s:+.1f} s" if data.step_s else "")
     if not isinstance(data, MoodWindow):
         return f"{clock}  session {data.phase} ({data.reason})"
     faces = f"{data.people} face{'' if data.people == 1 else 's'}"

@@ -8,10 +8,9 @@ from typing import TextIO
 
 from edge.commands import Command
 from edge.events import Event
-from edge.sinks import Access, OnCommand
 
 
-def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> JsonLines:  # noqa: ARG001
+def open(uri: str, **_others: object) -> JsonLines:
     """The sink for ``jsonl:-``."""
     if uri != "jsonl:-":
         raise ValueError(f"{uri}: only jsonl:- (standard output) is known")

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from edge.channels import channel_of
 from edge.commands import Command
-from edge.events import SCHEMA, Event, topic
-from edge.outbox import MemoryOutbox, Outbox
+from edge.events import SCHEMA, Event, mark_replayed, topic
+from edge.outbox import Letter, Outbox
+from edge.outbox.memory import MemoryOutbox
 from edge.sinks import Access, OnCommand
 
 if TYPE_CHECKING:
@@ -29,10 +30,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 20
-"""Events handed to the network before the oldest of them is acknowledged."""
+"""Messages on their way before the first of them is acknowledged."""
+HANDED = 100
+"""Events handed to paho, which sends the next of them as soon as one is acknowledged."""
+REFUSED_S = 30.0
+"""After the broker refused an event nothing more is sent for so long; the event stays where it is."""
 LONGEST_COMMAND = 4096
 """Bytes of a command that are read; longer ones are refused unread."""
 GOODBYE_S = 1.5
+RECONNECT_S = (0.5, 2.0)
+"""Before the first attempt to come back; it doubles from there."""
 HANDSHAKE_S = 3.0
 """A broker that has not answered the greeting by now may not know this version of MQTT."""
 ENVELOPE = 256
@@ -61,7 +68,7 @@ class Limits:
     retains: bool = True
 
 
-def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Mqtt:
+def open(uri: str, *, kit: str, on_command: OnCommand, access: Access, outbox: Outbox | None) -> Mqtt:
     """The sink for ``mqtt://[user@]host[:port]`` and ``mqtts://…``."""
     parts = urlsplit(uri)
     try:
@@ -72,7 +79,7 @@ def open(uri: str, *, kit: str, on_command: OnCommand, access: Access) -> Mqtt:
         raise ValueError(f"{_shown(parts)}: not a broker's address; give mqtt://[user@]host[:port]")
     if parts.password:
         raise ValueError(f"{_shown(parts)}: a password does not belong in an address; set mqtt.password_file")
-    return Mqtt(parts, kit=kit, on_command=on_command, access=access)
+    return Mqtt(parts, kit=kit, on_command=on_command, access=access, outbox=outbox)
 
 
 class Mqtt:
@@ -94,6 +101,11 @@ class Mqtt:
         self._happened: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._retained: dict[str, str] = {}
         self._in_flight: dict[int, str] = {}
+        """Message ids of this connection, and the events that went under them."""
+        self._live: set[str] = set()
+        """Events that came while connected: the others have waited."""
+        self._begin_at: float | None = None
+        self._quiet_until = float("-inf")
         self._five = access.protocol != "3.1.1"
         self._complained = ""
         self._greeted: float | None = None
@@ -113,12 +125,15 @@ class Mqtt:
         return self._outbox.dropped
 
     def __enter__(self) -> Mqtt:
+        self._outbox.open()
         self._client.loop_start()
         return self
 
     def publish(self, event: Event) -> None:
         """Put the event into the outbox and send what can be sent."""
-        self._outbox.put(event if self.connected else replace(event, replayed=True))
+        self._outbox.put(event)
+        if self.connected:
+            self._live.add(event.id)
         self._send_waiting()
 
     def retain(self, leaf: str, payload: str) -> None:
@@ -140,9 +155,14 @@ class Mqtt:
             except Empty:
                 break
             happened()
-        if self._greeted is not None and time.monotonic() - self._greeted > HANDSHAKE_S:
+        now = time.monotonic()
+        if self._greeted is not None and now - self._greeted > HANDSHAKE_S:
             self._when_unanswered()
+        if self._begin_at is not None and now >= self._begin_at:
+            self._begin_at = None
+            self._client.loop_start()
         self._send_waiting()
+        self._outbox.tend()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -155,19 +175,26 @@ class Mqtt:
                 self.tend()
                 time.sleep(0.02)
         if len(self._outbox):
-            logger.warning("mqtt: %d events were never acknowledged", len(self._outbox))
+            kept = "stay on disk" if self._outbox.keeping == "disk" else "are lost"
+            logger.warning("mqtt: %d events were never acknowledged and %s", len(self._outbox), kept)
         self._client.disconnect()
         self._client.loop_stop()
+        self._outbox.close()
 
     def _send_waiting(self) -> None:
-        if not self.connected:
+        if not self.connected or time.monotonic() < self._quiet_until:
             return
         handed = set(self._in_flight.values())
-        for event in self._outbox.oldest(IN_FLIGHT):
-            if event.id not in handed:
-                sent = self._say("event", event.to_json(), qos=1)
-                if sent is not None:
-                    self._in_flight[sent.mid] = event.id
+        if len(handed) < min(HANDED, len(self._outbox)):
+            for letter in self._outbox.oldest(HANDED):
+                if letter.id not in handed:
+                    self._send(letter)
+
+    def _send(self, letter: Letter) -> None:
+        body = letter.body if letter.id in self._live else mark_replayed(letter.body)
+        sent = self._say("event", body, qos=1)
+        if sent is not None:
+            self._in_flight[sent.mid] = letter.id
 
     def _say(
         self, leaf: str, payload: str, *, qos: int, retain: bool = False, to: Command | None = None
@@ -183,10 +210,15 @@ class Mqtt:
         return self._client.publish(name, payload, qos=qos, retain=keep, properties=properties)
 
     def _when_acknowledged(self, mid: int, failure: str) -> None:
+        id = self._in_flight.pop(mid, None)
         if failure:
             self._complain(f"the broker refused a message: {failure}")
-        if mid in self._in_flight:
-            self._outbox.done(self._in_flight.pop(mid))
+            if id is not None:
+                self._quiet_until = time.monotonic() + REFUSED_S
+                self._live.discard(id)
+        elif id is not None:
+            self._live.discard(id)
+            self._outbox.done(id)
 
     def _when_greeted(self, at: float) -> None:
         self._greeted = at
@@ -238,18 +270,23 @@ class Mqtt:
         self.connected, self._greeted = False, None
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
+        else:
+            # paho would send again what it had, as if it had not waited; the outbox does that, and says so.
+            self._restart(wait_s=random.uniform(*RECONNECT_S))
 
     def _switch_protocol(self) -> None:
         self._five = not self._five
         self._limits = Limits()
         logger.info("mqtt: trying MQTT %s", "5" if self._five else "3.1.1")
-        self._restart()
+        self._restart(wait_s=random.uniform(*RECONNECT_S))
 
-    def _restart(self) -> None:
+    def _restart(self, *, wait_s: float = 0.0) -> None:
+        """Another client, which begins after *wait_s*; what the old one had in flight goes again."""
         self._client.disconnect()  # its thread sees that and ends by itself; joining it would wait
-        self._in_flight.clear()  # a new client counts its messages anew: what was not acknowledged goes again
+        self._in_flight.clear()
+        self._live.clear()
         self._client = self._make_client()
-        self._client.loop_start()
+        self._begin_at = time.monotonic() + wait_s
 
     def _complain(self, message: str, level: int = logging.WARNING) -> None:
         """Once per trouble, not once per attempt."""
@@ -399,7 +436,7 @@ def _refuse(message: Any) -> str:
 
 def spread_reconnects(client: Client) -> None:
     """Draw new waiting times, so that a school's kits do not all return in the same second."""
-    client.reconnect_delay_set(min_delay=random.uniform(0.5, 2.0), max_delay=random.uniform(15, 45))  # type: ignore[arg-type]
+    client.reconnect_delay_set(min_delay=random.uniform(*RECONNECT_S), max_delay=random.uniform(15, 45))  # type: ignore[arg-type]
 
 
 def _shown(address: SplitResult) -> str:
