@@ -1,4 +1,4 @@
-"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch``."""
+"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch | doctor``."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_models(commands)
     _add_devices(commands)
     _add_switch(commands)
+    _add_doctor(commands)
     return parser.parse_args(argv)
 
 
@@ -172,6 +173,25 @@ def _add_switch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     switch.add_argument("value", nargs="?", choices=["on", "off"])
     switch.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
     switch.set_defaults(run=switch_command)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = (
+        "look at every part of the kit and say what is wrong and what to do; exit code 1 if something failed"
+    )
+    doctor = commands.add_parser("doctor", help=text, description=text)
+    doctor.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
+    doctor.add_argument("--json", action="store_true", help="for programs, with ids that stay the same")
+    doctor.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="also write a zip file for a helper, with nothing secret in it",
+    )
+    doctor.add_argument(
+        "--language", choices=["id", "en"], help="id (bahasa Indonesia) or en; default: as $LANG says"
+    )
+    doctor.set_defaults(run=doctor_command)
 
 
 def demo_command(arguments: argparse.Namespace) -> int:
@@ -322,6 +342,30 @@ def _bar(done: int, whole: int) -> None:
     else:
         text = f"{done / 1e6:.1f} MB"
     print(f"\r{text}", end="\n" if done == whole else "", file=sys.stderr, flush=True)
+
+
+def doctor_command(arguments: argparse.Namespace) -> int:
+    """Print what is found as it is found; 1 when something failed."""
+    from edge import bundle, doctor, remote  # noqa: PLC0415
+
+    if arguments.bundle and arguments.bundle.exists():
+        raise EdgeError(f"{arguments.bundle}: is there already")
+    installed = remote.INSTALLED if remote.INSTALLED.exists() else None
+    patient = doctor.admit(arguments.config or installed)
+    region = patient.settings.region if patient.settings else ""
+    language = arguments.language or doctor.choose_language(os.environ, region)
+    table = doctor.terminal_table(language, is_terminal=sys.stdout.isatty())
+    found = []
+    for item in doctor.examine(patient):
+        found.append(item)
+        for line in () if arguments.json else table.lines(item):
+            print(line, flush=True)
+    report = doctor.report(found)
+    print(report.to_json(language) if arguments.json else f"\n{table.summary(found)}")
+    if arguments.bundle:
+        bundle.write(arguments.bundle, report, patient, language)
+        print(f"{arguments.bundle}", file=sys.stderr)
+    return 1 if report.failures else 0
 
 
 def _port(text: str) -> int:

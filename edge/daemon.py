@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from edge.claim import Claim
 from edge.desk import Desk
 from edge.kit import Kit
 from edge.reload import Reload
@@ -35,6 +36,7 @@ def run(
     """
     notifier = notifier or Notifier()
     with ExitStack() as stack:
+        stack.enter_context(Claim(kit.settings.state_folder))
         stack.enter_context(kit.panel)
         stack.enter_context(kit.trials)
         desk = Desk(kit, [stack.enter_context(sink) for sink in sinks])

@@ -14,7 +14,7 @@ from edge.events import Capture, Switch
 from edge.settings import Settings, load
 from edge.switches import Switches
 from edge.types import SettingsError
-from edge.visit import Address, Visit, VisitError, parse_address, read
+from edge.visit import Visit, VisitError, broker_address, read
 
 INSTALLED = Path("/etc/suasana/kit.toml")
 """Where the package puts the settings: the default of commands that speak about the kit on this machine."""
@@ -45,23 +45,6 @@ def settings_of(path: Path | None) -> Settings:
     return load(path) if path else Settings()
 
 
-def broker_address(settings: Settings) -> Address:
-    """The settings' broker, with its password.
-
-    Raises:
-        VisitError: address, or credentials when the password cannot be read.
-    """
-    mqtt = settings.mqtt
-    password = ""
-    if mqtt.password_file:
-        try:
-            password = Path(mqtt.password_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text"
-            raise VisitError("credentials", f"{mqtt.password_file}: {reason}", "password") from error
-    return parse_address(mqtt.url, password=password, ca_file=mqtt.ca_file)
-
-
 def switch(settings: Settings, name: SwitchName, value: Switch) -> Outcome:
     """Flip one switch of the kit on this machine, however it can be reached.
 
@@ -82,7 +65,9 @@ def current(settings: Settings) -> Capture:
 
 
 def _send(settings: Settings, name: SwitchName, value: Switch) -> Outcome:
-    with Visit(broker_address(settings), kit=settings.kit_name) as visit:
+    mqtt = settings.mqtt
+    address = broker_address(mqtt.url, password_file=mqtt.password_file, ca_file=mqtt.ca_file)
+    with Visit(address, kit=settings.kit_name) as visit:
         sources = ("camera", "microphone")
         visit.listen("response/set", *(f"source/{source}/status" for source in sources))
         visit.say(f"set/{name}", value)

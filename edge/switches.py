@@ -75,16 +75,40 @@ class Switches:
     def _read(self) -> Capture | None:
         """The choice in the file; None where there is no file."""
         try:
-            table = json.loads(self._path.read_text("utf-8"))
-            capture = Capture(**table)
-            if all(getattr(capture, name) in get_args(Switch) for name in get_args(Name)):
-                return capture
+            return _choice(self._path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             logger.warning("switches: %s is not readable (%s)", self._path, error)
         logger.warning("switches: everything stays off until somebody switches it on")
         return Capture(capture="off", camera="off", microphone="off")
+
+
+def damage(path: Path) -> str:
+    """What is wrong with the file at *path*; empty where it is in order or not there yet."""
+    try:
+        _choice(path)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+def _choice(path: Path) -> Capture:
+    """The switches in the file.
+
+    Raises:
+        OSError: it is not there or not readable.
+        ValueError: it holds something else.
+    """
+    try:
+        capture = Capture(**json.loads(path.read_text("utf-8")))
+    except (TypeError, RecursionError) as error:
+        raise ValueError("no switches in it") from error
+    if not all(getattr(capture, name) in get_args(Switch) for name in get_args(Name)):
+        raise ValueError("a switch is neither on nor off")
+    return capture
 
 
 def keep(path: Path, text: str) -> None:

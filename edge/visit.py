@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,6 +67,22 @@ def parse_address(url: str, *, password: str = "", ca_file: str = "") -> Address
     tls = parts.scheme == "mqtts"
     user = unquote(parts.username or "")
     return Address(parts.hostname, port or (8883 if tls else 1883), tls, user, password, ca_file)
+
+
+def broker_address(url: str, *, password_file: str, ca_file: str) -> Address:
+    """The broker of the settings, with the password that lies in a file.
+
+    Raises:
+        VisitError: address, or credentials when the password cannot be read.
+    """
+    password = ""
+    if password_file:
+        try:
+            password = Path(password_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text"
+            raise VisitError("credentials", f"{password_file}: {reason}", "password") from error
+    return parse_address(url, password=password, ca_file=ca_file)
 
 
 def resolve(address: Address) -> str:

@@ -1,0 +1,54 @@
+"""The way to the broker, step by step: name, TCP, TLS, credentials, publish, acknowledged and heard again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from edge.checks import Finding, Patient, finding
+from edge.visit import Address, Visit, VisitError, broker_address, reach, resolve, shake_hands
+
+ECHO = "response/doctor"
+"""Below the kit's own name, where a test message disturbs nobody."""
+KNOWN_CAUSES = {
+    ("tcp", "refused"): "broker.refused",
+    ("tls", "early"): "broker.tls_early",
+    ("tls", "expired"): "broker.tls_expired",
+    ("credentials", "password"): "broker.password",
+    ("credentials", "login"): "broker.login",
+    ("credentials", "listen"): "broker.unheard",
+}
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """One line per step, up to the first that fails."""
+    settings = patient.settings
+    assert settings is not None
+    mqtt = settings.mqtt
+    shown = mqtt.url
+    try:
+        address = broker_address(mqtt.url, password_file=mqtt.password_file, ca_file=mqtt.ca_file)
+        shown = f"{address.host}:{address.port}"
+        yield finding("broker.name_ok", host=address.host, ip=resolve(address))
+        reach(address)
+        yield finding("broker.tcp_ok", address=shown)
+        if address.tls:
+            yield finding("broker.tls_ok", version=shake_hands(address))
+        yield from _visit(address, settings.kit_name)
+    except VisitError as error:
+        id = KNOWN_CAUSES.get((error.stage, error.cause), f"broker.{error.stage}")
+        yield finding(id, address=shown, reason=error.reason, kit=settings.kit_name)
+
+
+def _visit(address: Address, kit: str) -> Iterator[Finding]:
+    with Visit(address, kit=kit) as visit:
+        yield finding("broker.login_ok", user=address.user or "-")
+        visit.listen(ECHO)
+        began = time.monotonic()
+        word = f'{{"ok":true,"transaction":"doctor-{began:.6f}"}}'
+        visit.say(ECHO, word)
+        took_ms = round((time.monotonic() - began) * 1000)
+        yield finding("broker.publish_ok", took_ms=took_ms)
+        if visit.hear(ECHO, word.__eq__) is None:
+            raise VisitError("credentials", "a message was acknowledged but did not come back", "listen")
+        yield finding("broker.heard_ok")
