@@ -74,7 +74,7 @@ def install_model(
         keys=keys,
         shelf=shelf,
         in_use=in_use,
-        shipped=models.shipped_version,
+        shipped=models.shipped_model,
         force=force,
         told=told,
     )

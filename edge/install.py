@@ -49,7 +49,7 @@ def install(
     keys: Iterable[Key],
     shelf: Shelf,
     in_use: Callable[[str], InUse],
-    shipped: Callable[[str], str],
+    shipped: Callable[[str], Manifest | None],
     force: bool = False,
     told: Told = lambda _: None,
     clock: Callable[[], float] = time.perf_counter,
@@ -61,7 +61,7 @@ def install(
         keys: whom this kit trusts.
         shelf: where installed models lie.
         in_use: by task, the model that does it now.
-        shipped: by name, the version that came with the software; empty for none.
+        shipped: by name, the model that came with the software.
         force: take an older or a much slower model too; nothing else can be forced.
         told: hears a line per step.
         clock: for the model's speed, in seconds.
@@ -74,16 +74,17 @@ def install(
     with shelf.draft({**package.files, PACKAGE: data}) as draft:
         model = manifest.load(draft)
         check_alone(model)
-        now = in_use(model.task)
-        check_beside(model, now.model)
-        _check_version(model, shelf, shipped(model.name), force=force)
+        now, came = in_use(model.task), shipped(model.name)
+        over = came.version if came else ""
+        check_name(model, [now.model, *([came] if came else []), *_installed(model.name, shelf)])
+        _check_version(model, shelf, over, force=force)
         for format in _formats(model, now):
             seconds = _try(model, format, now.threads, clock)
             usual = _usual(now, format, clock)
             told(f"{format}: golden answers as they should be, {1000 * seconds:.2f} ms each{_beside(usual)}")
             if not force:
                 check_speed(seconds, usual)
-        shelf.adopt(draft, model.name, model.version, over=shipped(model.name))
+        shelf.adopt(draft, model.name, model.version, over=over)
     return model
 
 
@@ -115,14 +116,15 @@ def check_alone(model: Manifest) -> None:
         raise ModelError(f"{model.id}: a model for {model.task} cannot eat {type(model.input).__name__}")
 
 
-def check_beside(model: Manifest, now: Manifest) -> None:
-    """Whether *model* can stand in for the one in use.
+def check_name(model: Manifest, others: Iterable[Manifest]) -> None:
+    """Refuse a model under the name of one that does something else: settings find a model by its name.
 
     Raises:
-        ModelError: it does another task, or has other labels.
+        ModelError: says which.
     """
-    if model.task != now.task or (model.name == now.name and model.labels != now.labels):
-        raise ModelError(f"{model.id}: does not do what {now.id} does")
+    for other in others:
+        if other.name == model.name and (other.task, other.labels) != (model.task, model.labels):
+            raise ModelError(f"{model.id}: a model for {model.task}, but {other.id} is one for {other.task}")
 
 
 def check_speed(seconds: float, usual: float | None) -> None:
@@ -152,6 +154,15 @@ def _check_version(model: Manifest, shelf: Shelf, shipped: str, *, force: bool) 
     for what, version in (("was installed before", record.highest), ("came with the software", shipped)):
         if version and order(model.version) < order(version):
             raise ModelError(f"{model.id}: {version} {what}; --force goes back to an older one")
+
+
+def _installed(name: str, shelf: Shelf) -> list[Manifest]:
+    """The model in use under that name, where one is installed and in order."""
+    version = shelf.record(name).current
+    try:
+        return [manifest.load(shelf.place(name, version))] if version else []
+    except ModelError:
+        return []  # it is about to be replaced
 
 
 def _formats(model: Manifest, now: InUse) -> list[str]:

@@ -70,13 +70,13 @@ def find_shipped(name: str) -> Path | None:
     )
 
 
-def shipped_version(name: str) -> str:
-    """Its version; empty where there is no such model, or none that is in order."""
+def shipped_model(name: str) -> Manifest | None:
+    """What is in it; None where there is no such model, or none that is in order."""
     folder = find_shipped(name)
     try:
-        return manifest.load(folder).version if folder else ""
+        return manifest.load(folder) if folder else None
     except ModelError:
-        return ""
+        return None
 
 
 def shipped_models() -> Iterator[Path]:
@@ -100,7 +100,8 @@ def _folders(name: str, shelf: Shelf | None) -> Iterator[tuple[str, Path]]:
         yield "", Path(name)
         return
     if shelf is not None and shelf.record(name).current:
-        for version in shelf.candidates(name, shipped_version(name)):
+        shipped = shipped_model(name)
+        for version in shelf.candidates(name, shipped.version if shipped else ""):
             if version:
                 yield version, shelf.place(name, version)
     if folder := find_shipped(name):

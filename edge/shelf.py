@@ -82,7 +82,7 @@ class Shelf:
             return _read(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return Record()
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             logger.warning("models: %s is not readable (%s); the shipped model is used", path, error)
             # Whatever lies there was once the highest: an attacker gains nothing by damage.
             versions = sorted((path.name for path in self._versions(name)), key=order)
