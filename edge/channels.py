@@ -74,14 +74,14 @@ CHANNELS = (
         Request,
         "you ask; not retained",
         by="reader",
-        levels=("ping", "info", "health"),
+        levels=("ping", "info", "health", "doctor"),
     ),
     Channel(
         "response/{verb}",
         Answer,
         "the answer to a request, or to a switch on `response/set`",
         expires_s=60,
-        levels=("ping", "info", "health", "set"),
+        levels=("ping", "info", "health", "doctor", "set"),
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from edge.events import Capture, EventError, Health, Info, Switch, from_json, to
 LONGEST_TRANSACTION = 200
 
 SwitchName = Literal["capture", "camera", "microphone"]
-Verb = Literal["ping", "info", "health"]
+Verb = Literal["ping", "info", "health", "doctor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,19 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that the kit's doctor found."""
+
+    id: str
+    """``check.what``; stays the same, whatever the sentences say."""
+    status: Literal["ok", "warning", "failure", "skipped"]
+    found: Mapping[str, str]
+    """What was found, by language: ``id`` and ``en``."""
+    todo: Mapping[str, str]
+    """What to do about it, by language; empty sentences where there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """On ``response/<verb>``: what came of a request, or on ``response/set`` of a switch.
 
@@ -56,6 +70,8 @@ class Answer:
     """The answer to ``request/info``."""
     health: Health | None = None
     """The answer to ``request/health``."""
+    doctor: tuple[Checked, ...] | None = None
+    """The answer to ``request/doctor``: what a kit can tell while it runs, without opening any device."""
 
     def to_json(self) -> str:
         """One line of JSON, without what does not apply."""

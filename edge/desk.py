@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from edge import vitals
-from edge.commands import Answer, Command, Verb, read_request, read_switch
+from edge import doctor, vitals
+from edge.checks import Language, Patient, Running
+from edge.commands import Answer, Checked, Command, Verb, read_request, read_switch
 from edge.events import (
     SCHEMA,
     Event,
@@ -183,9 +184,25 @@ class Desk:
             return Answer(ok=True, transaction=asked, info=self._kit.info())
         if verb == "health":
             return Answer(ok=True, transaction=asked, health=self._health(self._clock()))
+        if verb == "doctor":
+            return Answer(ok=True, transaction=asked, doctor=self._examine())
         known = ", ".join(get_args(Verb))
         return Answer(
             ok=False, transaction=asked, error=f"unknown verb {verb[:LONGEST_VERB]!r}; known are {known}"
+        )
+
+    def _examine(self) -> tuple[Checked, ...]:
+        sources = {str(name): status for name, status in self._sources.items()}
+        running = Running(self._kit.info(), self._health(time.monotonic()), sources)
+        found = doctor.glance(Patient(self._kit.settings, running=running))
+        return tuple(
+            Checked(
+                item.id,
+                item.status,
+                {language: item.found(language) for language in get_args(Language)},
+                {language: item.todo(language) for language in get_args(Language)},
+            )
+            for item in found
         )
 
     # ── Sources ──────────────────────────────────────────────────────────────────────────────────────

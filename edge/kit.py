@@ -53,6 +53,8 @@ from edge.vad import SpeechSegmenter
 from edge.words import LABELS
 
 SourceName = Literal["camera", "microphone"]
+OUTBOX = "outbox.db"
+"""In the state folder."""
 Report = tuple[SourceName, SourceStatus]
 
 
@@ -318,7 +320,7 @@ def make_outbox(settings: Settings) -> Outbox:
         age_s=outbox.max_age_h * 3600,
         commit_s=outbox.commit_s,
     )
-    return DiskOutbox(settings.state_folder / "outbox.db", limits, mono_id=vitals.mono_id())
+    return DiskOutbox(settings.state_folder / OUTBOX, limits, mono_id=vitals.mono_id())
 
 
 def as_camera_uri(text: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.checks import Finding, Patient, finding
+from edge.kit import OUTBOX
+from edge.outbox.look import look
 from edge.switches import damage
 
 LOW_MB, FULL_MB = 500, 50
@@ -30,6 +32,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     else:
         yield finding("disk.ok", free_mb=free_mb, folder=str(there))
     yield from _folder(folder)
+    yield from _outbox(patient, folder / OUTBOX)
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
@@ -53,3 +56,32 @@ def _folder(folder: Path) -> Iterator[Finding]:
     reason = damage(folder / "switches.json")
     if reason:
         yield finding("disk.switches", path=str(folder / "switches.json"), reason=reason)
+
+
+def _outbox(patient: Patient, path: Path) -> Iterator[Finding]:
+    """The kit in operation tells about its own; otherwise the file itself is looked at."""
+    if patient.running is not None:
+        health = patient.running.health
+        if health is not None:
+            yield finding("disk.outbox", waiting=health.outbox)
+            if (
+                health.outbox_keeping == "memory"
+                and patient.settings
+                and patient.settings.outbox.keep == "disk"
+            ):
+                yield finding("disk.outbox_memory")
+            if health.outbox_damaged:
+                yield finding("disk.outbox_aside", count=health.outbox_damaged)
+        return
+    try:
+        sight = look(path)
+    except OSError:
+        return  # the line about the folder says so
+    if sight is None:
+        return
+    if sight.trouble:
+        yield finding("disk.outbox_damaged", path=str(path), reason=sight.trouble)
+    else:
+        yield finding("disk.outbox", waiting=sight.waiting)
+    if sight.aside:
+        yield finding("disk.outbox_aside", count=sight.aside)

@@ -71,7 +71,7 @@ def rebuild(path: Path, records: Iterable[Record], aside: int) -> Path:
         path.replace(name)
         draft.replace(path)
         sync_folder(path.parent)
-        for old in _aside(path)[:-MOST_ASIDE]:
+        for old in set_aside(path)[:-MOST_ASIDE]:
             _remove(old)
     except (OSError, sqlite3.Error) as error:
         raise DiskTrouble(f"{path}: {error}") from error
@@ -98,7 +98,7 @@ def _draft(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def _aside(path: Path) -> list[Path]:
+def set_aside(path: Path) -> list[Path]:
     """Damaged files, the oldest first."""
     pattern = re.compile(re.escape(path.stem) + r"\.damaged-([0-9]+)" + re.escape(path.suffix))
     named = ((pattern.fullmatch(file.name), file) for file in path.parent.iterdir())
