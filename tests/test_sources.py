@@ -19,6 +19,7 @@ from edge.sources import (
     Pace,
     closest,
     conform,
+    hush_opencv,
     open_camera,
     open_microphone,
     replay_uri,
@@ -828,3 +829,15 @@ def test_microphone_stamps_follow_the_sample_count(monkeypatch):
         capture._heard.put(np.zeros(BLOCK_SAMPLES, np.float32))
     ats = [block.at for block, _ in zip(capture, range(3), strict=False)]
     assert ats == pytest.approx([50 - 4 * step, 50 - 3 * step, 50 - 2 * step])
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_opencv_is_hushed_where_its_switch_is(monkeypatch, moved):
+    """4.14 has it in utils.logging, 4.11, the last that goes with numpy 1, in the package itself."""
+    levels = []
+    switch = SimpleNamespace(setLogLevel=levels.append)
+    old = SimpleNamespace(setLogLevel=levels.append, utils=SimpleNamespace())
+    new = SimpleNamespace(utils=SimpleNamespace(logging=switch))
+    monkeypatch.setitem(sys.modules, "cv2", new if moved else old)
+    hush_opencv()
+    assert levels == [0]

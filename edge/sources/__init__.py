@@ -160,6 +160,15 @@ def replay_uri(path: str, *, loop: bool = False, speed: float = 1.0) -> str:
     return f"replay:{quote(path, safe='/ ')}?loop={int(loop)}&speed={speed:g}"
 
 
+def hush_opencv() -> None:
+    """Keep OpenCV's own words off standard error: what goes wrong is told in one line, by SourceError.
+
+    The switch moved between 4.11, the last version that goes with numpy 1, and 4.14.
+    """
+    opencv = importlib.import_module("cv2")
+    getattr(opencv.utils, "logging", opencv).setLogLevel(0)
+
+
 def within(seconds: float, call: Callable[[], Result], *, name: str) -> Result:
     """What *call*, a driver's function, returns or raises.
 

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from edge.flow import Mailbox
-from edge.sources import Device, Query, closest
+from edge.sources import Device, Query, closest, hush_opencv
 from edge.types import Frame, ImageArray, SourceError, StuckError
 
 SILENT_S = 5.0
@@ -91,7 +91,7 @@ class UsbCamera:
 
     def _capture(self) -> None:
         """Own the device: open, read, release. Runs in its own thread, the only one that touches it."""
-        cv2.utils.logging.setLogLevel(0)  # what goes wrong is told in one line, by SourceError
+        hush_opencv()
         capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
         try:
             if not capture.isOpened():

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from edge.sources import BLOCK_SAMPLES, Pace, Query, conform
+from edge.sources import BLOCK_SAMPLES, Pace, Query, conform, hush_opencv
 from edge.types import RATE_HZ, AudioBlock, FloatArray, Frame, ImageArray, SourceError
 
 LONGEST_SIDE = 1920
@@ -195,7 +195,7 @@ def _video(path: Path) -> Iterator[tuple[float, ImageArray]]:
     # What is wrong with a file is told in one line, by SourceError; these two would add theirs to stderr.
     # FFmpeg reads its variable once, when the process opens its first file.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(0)
+    hush_opencv()
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     try:
         clock = _MediaClock(capture.get(cv2.CAP_PROP_FPS))
