@@ -32,6 +32,7 @@ IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)")
 IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:%\w+)?(?![\w:])", re.IGNORECASE)
 MAC = re.compile(r"(?<!\w)(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?!\w)", re.IGNORECASE)
 HOME = re.compile(r"(?<=/home/)[^/\s\"']+")
+USER = re.compile(r"(?<=:)//[^/@\s\"']*@")
 PLAIN = {"", "localhost", "root", "pi", "suasana", "kit"}
 """Words that tell nothing about anybody."""
 
@@ -78,7 +79,7 @@ class Redactor:
         """*text* with stand-ins for everything that is nobody's business."""
         for word, instead in self._words:
             text = word.sub(instead, text)
-        text = HOME.sub("<user>", text)
+        text = USER.sub("//<user>@", HOME.sub("<user>", text))
         text = MAC.sub("<hardware address>", text)
         return IPV6.sub(_hide_address, IPV4.sub(_hide_address, text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -19,13 +20,16 @@ KNOWN_CAUSES = {
     ("credentials", "listen"): "broker.unheard",
 }
 
+USER = re.compile(r"//[^/]*@")
+"""Somebody may have written a password there, where it does not belong."""
+
 
 def examine(patient: Patient) -> Iterator[Finding]:
     """One line per step, up to the first that fails."""
     settings = patient.settings
     assert settings is not None
     mqtt = settings.mqtt
-    shown = mqtt.url
+    shown = USER.sub("//", mqtt.url)
     try:
         address = broker_address(mqtt.url, password_file=mqtt.password_file, ca_file=mqtt.ca_file)
         shown = f"{address.host}:{address.port}"
