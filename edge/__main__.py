@@ -216,7 +216,7 @@ def demo_command(arguments: argparse.Namespace) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """The daemon until SIGTERM, SIGINT, ``--seconds`` or the end of all sources."""
     from edge import daemon, settings  # noqa: PLC0415
-    from edge.kit import Kit, as_camera_uri, as_microphone_uri  # noqa: PLC0415
+    from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415
     from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
 
@@ -235,13 +235,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.mqtt:
         wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))
     settings.check_class_mode(wanted)
-    kit = Kit(wanted, stop=stop)
-    sink = kit.open_mqtt()
     if arguments.check:
+        rehearse(wanted, stop=stop)
         return 0
+    kit = Kit(wanted, stop=stop)
     stop_after(stop, arguments.seconds)
     try:
-        daemon.run(kit, [sink], stop, reload=reload)
+        daemon.run(kit, [kit.open_mqtt()], stop, reload=reload)
     finally:
         reload.close()
     if reload.due:

@@ -6,13 +6,15 @@ from a source's item to observations, the same for the daemon's threads and for 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
+from tempfile import TemporaryDirectory
 from threading import Event as Flag
 from typing import Any, Literal
 
@@ -307,6 +309,22 @@ class Kit:
                 for item in found:
                     self.observations.put(item)
             yield
+
+
+def rehearse(settings: Settings, *, stop: Flag) -> None:
+    """Do what a start does before it opens anything, and leave no trace: no trial of a model is counted.
+
+    Raises:
+        EdgeError: what a start would refuse.
+    """
+    installed = settings.state_folder / "models"
+    with TemporaryDirectory() as scratch:
+        try:
+            if installed.is_dir():
+                shutil.copytree(installed, Path(scratch) / "models")
+        except OSError as error:
+            raise SettingsError(f"{installed}: {error}") from error
+        Kit(replace(settings, state_dir=scratch), stop=stop).open_mqtt()
 
 
 def make_outbox(settings: Settings) -> Outbox:

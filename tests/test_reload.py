@@ -13,8 +13,12 @@ import pytest
 
 from edge import reload
 from edge.events import Event, Info, Session, from_json
+from edge.kit import rehearse
 from edge.reload import Reload
+from edge.settings import Camera, Microphone, Settings
+from edge.shelf import Shelf
 from tests.conftest import ROOT, Subscriber, eventually
+from tests.packages import install_on, package_of
 
 
 class Daemon:
@@ -106,6 +110,20 @@ def test_settings_are_checked_without_starting(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_check_is_no_start_of_a_model_on_trial(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "models")
+    install_on(shelf, package_of(tmp_path))
+    shelf.begin("voice-tone", "1.2.0", Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    before = shelf.record("voice-tone")
+    assert before.trial is not None
+    assert before.trial.boot, "it is in use right now: a second start in this boot would count as a crash"
+    wanted = Settings(
+        mode="class", state_dir=str(tmp_path), microphone=Microphone("pattern:"), camera=Camera("none")
+    )
+    rehearse(wanted, stop=threading.Event())
+    assert shelf.record("voice-tone") == before
 
 
 def test_a_lost_terminal_ends_the_watching(monkeypatch: pytest.MonkeyPatch) -> None:
