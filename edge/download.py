@@ -107,6 +107,7 @@ def _download(
         if clock() > deadline:
             problem = f"not done after {LONGEST_S / 60:.0f} minutes"
             break
+    problem = " ".join(problem.split())[:200]
     raise ModelError(f"{_shown(url)}: {problem} ({len(part.data)} bytes had arrived)")
 
 
@@ -124,7 +125,8 @@ def _attempt(url: str, part: _Part, most: int, progress: Progress, left_s: Calla
         error.close()
         if error.code >= 500 or error.code in (408, 429):
             raise
-        raise _FinalError(f"the server says {error.code} {error.reason}") from error
+        reason = " ".join(str(error.reason).split())[:100]
+        raise _FinalError(f"the server says {error.code} {reason}") from error
     with answer:
         if answer.status != 206:
             part.data.clear()  # another version by now, or a server that knows no ranges
@@ -163,6 +165,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         scheme = urlsplit(newurl).scheme.lower()
         if scheme != "https" and scheme != urlsplit(req.full_url).scheme.lower():
+            fp.close()
             raise _FinalError(f"sends on to {_shown(newurl)}, where nothing is fetched from")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

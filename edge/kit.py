@@ -431,5 +431,5 @@ def describe_model(model: Manifest, classifier: Classifier, trials: Trials) -> M
         runtime=runtime,
         sha256=model.files[runtime].sha256,
         trial=trials.on_trial(model.name),
-        instead_of=trials.instead_of(model.name),
+        instead_of=trials.instead_of(model.name, model.version),
     )

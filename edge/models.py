@@ -31,7 +31,7 @@ def open_model(classifier: Classifier, trials: Trials) -> tuple[Manifest, Runtim
         ModelError: it is nowhere, or the last one left is not in order.
     """
     for version, folder in _folders(classifier.model, trials.shelf):
-        if version and not trials.begin(classifier.model, version):
+        if not trials.begin(classifier.model, version):
             continue
         try:
             model = manifest.load(folder)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.shelf import Shelf
+from edge.shelf import VERSION, Shelf, order
 from edge.types import EdgeError, ModelError, Observation, Presence
 
 logger = logging.getLogger(__name__)
@@ -53,12 +53,14 @@ class Trials:
         """Whether the model in use has yet to prove itself."""
         return name in self._running
 
-    def instead_of(self, name: str) -> str:
-        """Version that should be in use but failed; empty where the right one is."""
-        return self._instead_of.get(name, "")
+    def instead_of(self, name: str, used: str = "") -> str:
+        """Version that should be in use but failed; empty where the right one, or a newer one, is *used*."""
+        failed = self._instead_of.get(name, "")
+        newer = failed and VERSION.fullmatch(used) and order(used) > order(failed)
+        return "" if newer else failed
 
     def begin(self, name: str, version: str) -> bool:
-        """Whether the installed *version* may be loaded; if it is on trial, the disk notes that first."""
+        """Whether *version* (empty: the shipped one) may be loaded; a trial is noted on the disk first."""
         record = self.shelf.record(name)
         if record.failed:
             self._instead_of[name] = record.failed
@@ -158,7 +160,7 @@ class Trials:
         for name, running in list(self._running.items()):
             if self._broken and self._broken[0] == name:
                 why = self._broken[1]
-            elif isinstance(error, Exception) and not self._broken:
+            elif isinstance(error, Exception) and not isinstance(error, EdgeError) and not self._broken:
                 why = f"the program ended ({type(error).__name__}: {error})"
             else:
                 self._note(self.shelf.pause, name)
