@@ -9,11 +9,11 @@ const DEVICES = ["camera", "microphone"];
 const asked = new Map(); // name -> {kit, value, timer}
 let trouble = null; // the key of the last complaint
 
-// on, off, recovering, missing or unknown.
+// on, off, closing, recovering, missing or unknown. Switched off is off only when the kit has released the device.
 export function deviceState(kit, name) {
   if (!kit || kit.phase !== "online" || !kit.info) return kit?.phase === "stopped" ? "off" : "unknown";
   const { capture } = kit.info;
-  if (capture.capture === "off" || capture[name] === "off") return "off";
+  if (capture.capture === "off" || capture[name] === "off") return kit.sources[name] === "online" ? "closing" : "off";
   return { online: "on", recovering: "recovering", disabled: "off", offline: "missing" }[kit.sources[name]] ?? "unknown";
 }
 
@@ -25,10 +25,11 @@ export function showSwitches(kit, connected) {
   const capture = kit?.info?.capture;
   for (const name of DEVICES) {
     const state = connected ? deviceState(kit, name) : "unknown";
+    const open = state === "on" || state === "closing";
     for (const place of [find(`#light-${name}`), find(`#row-${name}`)]) {
-      place.classList.toggle("on", state === "on");
+      place.classList.toggle("on", open);
       setText(place.querySelector(".status"), say(`device.${state}`));
-      setAttribute(place.querySelector("use"), "href", `/static/icons.svg#${name}${state === "on" ? "" : "-off"}`);
+      setAttribute(place.querySelector("use"), "href", `/static/icons.svg#${name}${open ? "" : "-off"}`);
     }
     const button = find(`.switch[data-switch=${name}]`);
     setAttribute(button, "aria-checked", String(capture?.[name] === "on"));

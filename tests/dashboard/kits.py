@@ -119,6 +119,8 @@ class FakeKit:
     name: str
     port: int
     obeys: bool = True
+    releases: bool = True
+    """Closes a device that is switched off."""
     capture: dict[str, str] = field(
         default_factory=lambda: {"capture": "on", "camera": "on", "microphone": "on"}
     )
@@ -146,8 +148,11 @@ class FakeKit:
         self.tell("availability", "online")
         self.tell("info", info(self.name, capture=self.capture, **self.settings))
         for source in ("camera", "microphone"):
-            on = self.capture["capture"] == "on" and self.capture[source] == "on"
-            self.tell(f"source/{source}/status", "online" if on else "disabled")
+            self.tell(f"source/{source}/status", self._status(source))
+
+    def _status(self, source: str) -> str:
+        on = self.capture["capture"] == "on" and self.capture[source] == "on"
+        return "online" if on or not self.releases else "disabled"
 
     def read(self, at: float, **changes: Any) -> None:
         """Close one window: an event and the state that goes with it."""
@@ -162,6 +167,9 @@ class FakeKit:
             self.capture = self.capture | {name: value}
             table = info(self.name, capture=self.capture, **self.settings)
             self.client.publish(f"suasana/{self.name}/info", json.dumps(table), qos=1, retain=True)
+            for source in ("camera", "microphone"):
+                topic = f"suasana/{self.name}/source/{source}/status"
+                self.client.publish(topic, self._status(source), qos=1, retain=True)
 
 
 def answers(port: int) -> bool:

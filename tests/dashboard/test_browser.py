@@ -219,6 +219,19 @@ def test_the_camera_alone_can_be_switched_off(page, make_kit):
     assert kit.commands == [("camera", "off", False)]
 
 
+def test_a_camera_that_is_not_released_yet_is_not_called_off(page, make_kit):
+    kit = make_kit()
+    kit.releases = False
+    kit.introduce()
+    reads(page, "#light-camera", "menyala")
+    page.click("[data-switch=camera]")
+    reads(page, "#light-camera", "masih terbuka")
+    assert page.run("document.querySelector('#light-camera').classList.contains('on')")
+    kit.releases = True
+    kit.tell("source/camera/status", "disabled")
+    reads(page, "#light-camera", "mati")
+
+
 def test_a_kit_that_does_not_answer_is_told_and_nothing_is_pretended(page, make_kit):
     kit = make_kit()
     kit.obeys = False
