@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edge.commands import Answer, Request
-from edge.events import Availability, Event, Health, Info, SourceStatus, State, Switch
+from edge.events import Availability, Event, Health, Info, SourceDetail, SourceStatus, State, Switch
 
 DAY_S = 86_400
 
@@ -59,6 +59,13 @@ CHANNELS = (
         "source/{source}/status",
         SourceStatus,
         "the camera's and the microphone's condition; `disabled` is switched off: the device is closed",
+        retained=True,
+        levels=("camera", "microphone"),
+    ),
+    Channel(
+        "source/{source}/detail",
+        SourceDetail,
+        "why the camera or the microphone is not `online`, or sees nothing",
         retained=True,
         levels=("camera", "microphone"),
     ),

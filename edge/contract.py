@@ -129,7 +129,7 @@ def fill(page: str, examples: Mapping[str, Table]) -> str:
             body = _topic_rows()
         return f"{match['head']}\n\n{body}\n\n<!-- end -->"
 
-    marked = r"(?P<head><!-- (?P<what>example|fields|topics):? ?(?P<name>[\w.]*) -->)\n.*?<!-- end -->"
+    marked = r"(?P<head><!-- (?P<what>example|fields|topics):? ?(?P<name>[\w.-]*) -->)\n.*?<!-- end -->"
     return re.sub(marked, part, page, flags=re.DOTALL)
 
 

@@ -17,12 +17,13 @@ from edge.events import (
     Health,
     MoodWindow,
     Session,
+    SourceDetail,
     SourceStatus,
     State,
     Switch,
     to_json,
 )
-from edge.kit import Kit, SourceName
+from edge.kit import Kit, Report, SourceName
 from edge.mood import RoomMood
 from edge.sinks import Sink
 from edge.stamp import Stamp
@@ -55,6 +56,7 @@ class Desk:
         self._health_due = self._born + FIRST_HEALTH_S
         self._mood: RoomMood | None = None
         self._sources: dict[SourceName, SourceStatus] = {}
+        self._details: dict[SourceName, tuple[SourceStatus, str | None, str]] = {}
 
     def begin(self) -> None:
         """Say who we are, and begin a session if capture is on."""
@@ -106,8 +108,8 @@ class Desk:
 
     def hear_of_lane(self, lane: str, condition: Condition) -> None:
         """Pass on what happens to a source; called from the lane's thread."""
-        if lane in ("camera", "microphone") and condition != "running":
-            self._kit.reports.put((lane, "recovering" if condition == "recovering" else "offline"))  # type: ignore[arg-type]
+        if lane in ("camera", "microphone") and condition == "ended":
+            self._kit.reports.put(Report(lane, "offline"))  # type: ignore[arg-type]
 
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,7 +216,7 @@ class Desk:
         """
         self._kit.devices.look()
         while report := self._kit.reports.get(timeout_s=0):
-            if self._kit.switches.allows(report[0]) or report[0] in self._kit.devices:
+            if self._kit.switches.allows(report.source) or report.source in self._kit.devices:
                 self._tell_source(*report)
         for name in (name for name, present in self._kit.has.items() if present):
             if self._kit.switches.allows(name):
@@ -223,10 +225,19 @@ class Desk:
             elif name not in self._kit.devices:
                 self._tell_source(name, "disabled")
 
-    def _tell_source(self, name: SourceName, status: SourceStatus) -> None:
+    def _tell_source(
+        self, name: SourceName, status: SourceStatus, problem: str | None = None, text: str = ""
+    ) -> None:
         if self._sources.get(name) != status:
             self._sources[name] = status
             self._retain(f"source/{name}/status", status)
+        if self._details.get(name) != (status, problem, text):
+            self._details[name] = (status, problem, text)
+            at = self._stamp.time(time.monotonic())
+            self._retain(f"source/{name}/detail", to_json(SourceDetail(SCHEMA, at, status, problem, text)))
+
+    def _problem(self, name: SourceName) -> str | None:
+        return self._details[name][1] if name in self._details else None
 
     # ── Telling ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -262,6 +273,8 @@ class Desk:
             dropped_events=sum(sink.dropped for sink in self._sinks),
             outbox_keeping=outbox.keeping if outbox is not None else "memory",
             outbox_damaged=outbox.damaged if outbox is not None else 0,
+            camera_problem=self._problem("camera"),
+            microphone_problem=self._problem("microphone"),
         )
 
 

@@ -137,6 +137,27 @@ class Health:
     """Where a new event waits; ``memory`` on a kit whose disk refuses: full, read-only, broken."""
     outbox_damaged: Count = 0
     """Times that the outbox was found damaged and set aside, in all runs of this kit."""
+    camera_problem: str | None = None
+    """As in the camera's detail; None when there is none."""
+    microphone_problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDetail:
+    """Retained on ``source/<name>/detail``: what stands behind a source's status."""
+
+    schema: Count
+    at: UtcTime
+    """Since when it is so."""
+    status: SourceStatus
+    """The same as on the status topic."""
+    problem: str | None
+    """``failed``, ``stuck``, ``frozen``, ``black``, ``dark``, ``covered``, ``silent`` or ``clipped``.
+
+    More may come.
+    """
+    text: str
+    """For whoever repairs it, one line of English; empty when all is well."""
 
 
 @dataclass(frozen=True, slots=True)

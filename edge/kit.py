@@ -9,14 +9,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from tempfile import TemporaryDirectory
 from threading import Event as Flag
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 
@@ -36,28 +36,40 @@ from edge.panel import Panel
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
-from edge.sources import Camera, Microphone, open_camera, open_microphone, replay_uri
+from edge.sources import Camera, Microphone, is_recorded, open_camera, open_microphone, replay_uri
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
 from edge.trial import Trials
 from edge.types import (
     AudioBlock,
+    EdgeError,
     Frame,
     Modality,
     ModelError,
     Observation,
     Presence,
     SettingsError,
+    SourceError,
+    StuckError,
     Utterance,
 )
 from edge.vad import SpeechSegmenter
+from edge.verdict import ABOUT, PictureJudge, SoundJudge, Verdict
 from edge.words import LABELS
 
 SourceName = Literal["camera", "microphone"]
 OUTBOX = "outbox.db"
 """In the state folder."""
-Report = tuple[SourceName, SourceStatus]
+
+
+class Report(NamedTuple):
+    """What a lane says of its source."""
+
+    source: SourceName
+    status: SourceStatus
+    problem: str | None = None
+    text: str = ""
 
 
 class Eyes:
@@ -167,6 +179,11 @@ class Kit:
         self.reports: Mailbox[Report] = Mailbox(64)
         self.commands: Mailbox[Command] = Mailbox(64)
         self.pace = Pace()
+        self._judges: dict[SourceName, PictureJudge | SoundJudge] = {}
+        if self.has["camera"] and not is_recorded(settings.camera.uri):
+            self._judges["camera"] = PictureJudge(after_s=settings.camera.problem_after_s)
+        if self.has["microphone"] and not is_recorded(settings.microphone.uri):
+            self._judges["microphone"] = SoundJudge(after_s=settings.microphone.problem_after_s)
         self.presses: Mailbox[str] = Mailbox(8)
         self.panel = Panel(
             button=settings.panel.button, led=settings.panel.led, pressed=lambda: self.presses.put("capture")
@@ -229,8 +246,7 @@ class Kit:
             window_s=settings.mood.window_s,
             min_people=settings.mood.min_people,
             replay=any(
-                uri.split(":")[0] in ("replay", "scene", "pattern")
-                for uri in (settings.camera.uri, settings.microphone.uri)
+                is_recorded(uri, behind_faults=True) for uri in (settings.camera.uri, settings.microphone.uri)
             ),
         )
 
@@ -252,28 +268,49 @@ class Kit:
         open_source: Callable[[], Camera | Microphone],
         box: Mailbox[Any],
     ) -> Lane:
-        """Open the device while its switch is on, and close it while it is off."""
+        """Open the device while its switch is on, close it while it is off, and say how it does."""
         while True:
             if not self.switches.allows(name):
                 box.clear()
-                self.reports.put((name, "disabled"))
+                self.reports.put(Report(name, "disabled"))
                 while not self.switches.allows(name):
                     self._stop.wait(0.1)
                     yield
-            source = open_source()
-            with self.devices.hold(name, source.close) as hold, source:
-                delivered = False
-                for item in source:
-                    if not self.switches.allows(name):
-                        break
-                    if not delivered:
-                        delivered = True
-                        self.reports.put((name, "online"))
+            try:
+                over = yield from self._deliver(name, open_source, box)
+            except EdgeError as error:
+                box.clear()
+                problem = "stuck" if isinstance(error, StuckError) else "failed"
+                judge = self._judges.get(name)
+                self.reports.put(Report(name, "recovering", (judge and judge.problem) or problem, str(error)))
+                raise
+            if over:
+                return
+
+    def _deliver(
+        self, name: SourceName, open_source: Callable[[], Camera | Microphone], box: Mailbox[Any]
+    ) -> Generator[None, None, bool]:
+        """Hand on what the device gives and its judge finds worth reading; whether the source is over."""
+        judge: Callable[[Any], Verdict] = self._judges.get(name, _wave_through)
+        told: Verdict | None = None
+        source = open_source()
+        with self.devices.hold(name, source.close) as hold, source:
+            for item in source:
+                if not self.switches.allows(name):
+                    return False
+                verdict = judge(item)
+                problem = verdict.problem
+                if told is None or problem != told.problem:
+                    told = verdict
+                    status: SourceStatus = "online" if problem in (None, "dark") else "recovering"
+                    text = f"{item.source}: {ABOUT[problem]}" if problem else ""
+                    self.reports.put(Report(name, status, problem, text))
+                if verdict.read:
                     box.put(item)
-                    yield
-                else:
-                    if not hold.dismissed:
-                        return
+                yield
+                if verdict.reopen and problem:
+                    raise SourceError(f"{item.source}: {ABOUT[problem]}")
+        return not hold.dismissed
 
     def obey_switches(self) -> None:
         """Have every device closed that may not be open; its lane does so within a fraction of a second."""
@@ -339,6 +376,11 @@ def make_outbox(settings: Settings) -> Outbox:
         commit_s=outbox.commit_s,
     )
     return DiskOutbox(settings.state_folder / OUTBOX, limits, mono_id=vitals.mono_id())
+
+
+def _wave_through(_item: Frame | AudioBlock) -> Verdict:
+    """Of recordings: a photo that does not move is as it should be."""
+    return Verdict()
 
 
 def as_camera_uri(text: str) -> str:

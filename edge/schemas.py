@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from edge.channels import CHANNELS
 from edge.commands import Answer, Request
-from edge.events import BASE, EVENT_TYPES, SCHEMA, Event, Health, Info, Rule, State
+from edge.events import BASE, EVENT_TYPES, SCHEMA, Event, Health, Info, Rule, SourceDetail, State
 
 PAYLOADS: Mapping[str, type] = {
     "info": Info,
     "state": State,
     "health": Health,
+    "source-detail": SourceDetail,
     "request": Request,
     "response": Answer,
 }

@@ -31,6 +31,8 @@ class Camera:
     uri: str = "opencv:0"
     """``opencv:PATH``, ``opencv:name=NAME``, ``opencv:0``, ``picamera2:0``, ``replay:FILE``, ``scene:``,
     ``pattern:`` or ``none``."""
+    problem_after_s: float = 10.0
+    """Pictures that are frozen, black or covered for this long are a problem; 0 judges no picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Microphone:
 
     uri: str = "pyaudio:default"
     """``pyaudio:NAME``, ``replay:FILE``, ``pattern:`` or ``none``."""
+    problem_after_s: float = 60.0
+    """Silence of this length is a problem, and so is clipping; 0 judges no sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,8 @@ class Settings:
             f"labels of {', '.join(LABELS)}",
         )
         _require(160 <= self.faces.search_px <= 3840, "faces.search_px", "160 to 3840 pixels")
+        for key, source in (("camera", self.camera), ("microphone", self.microphone)):
+            _require(0 <= source.problem_after_s <= 3600, f"{key}.problem_after_s", "0 to 3600 seconds")
         _require(0.1 <= self.faces.max_fps <= 60, "faces.max_fps", "0.1 to 60")
         _require(1 <= self.expression.threads <= 16, "expression.threads", "1 to 16")
         _require(1 <= self.tone.threads <= 16, "tone.threads", "1 to 16")

@@ -47,6 +47,11 @@ def write(payload: Any) -> str:
     return payload.to_json() if hasattr(payload, "to_json") else to_json(payload)
 
 
+def schema_of(leaf: str) -> str:
+    levels = leaf.split("/")
+    return f"source-{levels[2]}" if levels[0] == "source" else levels[0]
+
+
 def kind(path: Path) -> str:
     return path.stem.split(".")[0]
 
@@ -85,7 +90,7 @@ def test_every_schema_is_one(path: Path) -> None:
 
 def test_every_message_has_an_example() -> None:
     shown = {kind(path) for path in EXAMPLES}
-    assert shown == {c.leaf.split("/")[0] for c in CHANNELS if isinstance(c.payload, type)}
+    assert shown == {schema_of(c.leaf) for c in CHANNELS if isinstance(c.payload, type)}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
@@ -103,6 +108,8 @@ def test_the_first_messages_of_this_version_are_still_read(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_who_learned_the_first_schemas_understands_what_is_said_today(path: Path) -> None:
+    if kind(path) == "source-detail":
+        pytest.skip("came later")
     validator(kind(path), FIRST / "schemas").validate(table(path))
 
 
@@ -181,7 +188,7 @@ def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(tmp_path: P
     for topic, payload, _ in list(heard.messages):
         _, leaf = split_topic(topic)
         channel = channel_of(leaf)
-        name = {"source": "source-status"}.get(leaf.split("/")[0], leaf.split("/")[0])
+        name = schema_of(leaf)
         value = json.loads(payload) if isinstance(channel.payload, type) else payload
         validator(name).validate(value)
         told.add(name)

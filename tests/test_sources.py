@@ -24,6 +24,7 @@ from edge.sources import (
     open_microphone,
     replay_uri,
 )
+from edge.sources import faulty as faulty_source
 from edge.sources import opencv as opencv_source
 from edge.sources import picamera2 as picamera2_source
 from edge.sources import pyaudio as pyaudio_source
@@ -250,6 +251,7 @@ CAMERAS = {
     "opencv": "opencv:0?width=64&height=48",
     "opencv by path": "opencv:/dev/null",
     "picamera2": "picamera2:0?width=64&height=64",
+    "faulty": "faulty:freeze@1000,hang@2000-2001|pattern:?frames=12&speed=0&width=64&height=48",
 }
 MICROPHONES = {
     "pattern": "pattern:?frames=40&speed=0",
@@ -260,6 +262,7 @@ MICROPHONES = {
     "pyaudio": "pyaudio:default",
     "pyaudio by name": "pyaudio:respeaker",
     "pyaudio that refuses 16 kHz": "pyaudio:usb microphone",
+    "faulty": "faulty:silence@1000|pattern:?frames=40&speed=0",
 }
 SOURCES = [pytest.param(open_camera, uri, id=f"camera {name}") for name, uri in CAMERAS.items()]
 SOURCES += [pytest.param(open_microphone, uri, id=f"microphone {name}") for name, uri in MICROPHONES.items()]
@@ -318,6 +321,7 @@ def test_closing_twice_is_fine(open_source, uri, media):
         (open_camera, "replay:{media}/pictures?fps=0.01"),
         (open_camera, "opencv:0"),
         (open_camera, "picamera2:0"),
+        (open_camera, "faulty:freeze@1000|pattern:?fps=0.1"),
         (open_microphone, "pattern:"),
         (open_microphone, "replay:{media}/tone.wav?loop=1"),
         (open_microphone, "pyaudio:default"),
@@ -347,7 +351,7 @@ def test_recordings_are_the_same_every_time(media):
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("webcam:0", "'webcam:0' is no camera: use opencv:, picamera2:, replay:, scene:, pattern:"),
+        ("webcam:0", "'webcam:0' is no camera: use opencv:, picamera2:, replay:, scene:, pattern:, faulty:"),
         ("0", "'0' is no camera"),
         ("opencv:0?widht=3", "unknown key 'widht' (known: width, height, fps)"),
         ("opencv:0?width=wide", "width must be 16 to 4096, not 'wide'"),
@@ -362,6 +366,12 @@ def test_recordings_are_the_same_every_time(media):
         ("replay:x.mp4?loop=yes", "loop must be 0 or 1, not 'yes'"),
         ("scene:", "name the folder"),
         ("pattern:stripes", "a pattern has no name"),
+        ("faulty:freeze@1", "write faulty:FAULT@FROM-TO,...|URI"),
+        ("faulty:melt@1|pattern:", "with faults of absent, unplug, hang, block, freeze, black, dark, cover"),
+        ("faulty:silence@1|pattern:", "write faulty:"),
+        ("faulty:freeze@soon|pattern:", "write faulty:"),
+        ("faulty:freeze@1|pattern:?speeed=0", "unknown key 'speeed'"),
+        ("faulty:freeze@1|webcam:", "'webcam:' is no camera"),
     ],
 )
 def test_wrong_camera_uris(uri, says):
@@ -372,7 +382,7 @@ def test_wrong_camera_uris(uri, says):
 
 
 def test_wrong_microphone_uris():
-    with pytest.raises(SourceError, match="no microphone: use pyaudio:, replay:, pattern:"):
+    with pytest.raises(SourceError, match="no microphone: use pyaudio:, replay:, pattern:, faulty:"):
         open_microphone("opencv:0")
     with pytest.raises(SourceError, match="name a microphone"):
         open_microphone("pyaudio:")
@@ -616,6 +626,79 @@ def test_ribbon_camera_whose_driver_hangs(monkeypatch):
     returns.set()
     eventually(lambda: raised.value.freed)
     assert FakePicamera2.in_use == 0
+
+
+# -- sources that fail by the clock ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that faults go by."""
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(faulty_source, "clock", lambda: now.s)
+    return now
+
+
+def images(camera, clock, *times):
+    """What the camera shows at these times."""
+    with camera:
+        frames = iter(camera)
+        shown = []
+        for clock.s in times:
+            shown.append(next(frames).image)
+        return shown
+
+
+def test_faulty_pictures(clock):
+    plan = "freeze@10-20,black@20-30,dark@30-40,cover@40-50"
+    camera = open_camera(f"faulty:{plan}|pattern:?speed=0&width=64&height=48")
+    well, frozen, still, black, dark, cover, again = images(camera, clock, 5, 10, 15, 25, 35, 45, 50)
+    assert not np.array_equal(well, frozen)
+    assert np.array_equal(frozen, still)
+    assert not black.any()
+    assert 3 < dark.mean() < 9
+    assert dark.std() > 1
+    assert 110 < cover.mean() < 130
+    assert 1 < cover.std() < 5
+    assert again.std() > 20
+
+
+def test_faulty_sound(clock):
+    with open_microphone("faulty:silence@10-20,clip@20-30|pattern:?speed=0") as microphone:
+        blocks = iter(microphone)
+        clock.s = 10
+        assert not next(blocks).samples.any()
+        clock.s = 20
+        assert (np.abs(next(blocks).samples) == 1).mean() > 0.9
+        clock.s = 30
+        assert 0.2 < np.abs(next(blocks).samples).max() < 0.4
+
+
+def test_faulty_plugs(clock):
+    uri = "faulty:unplug@10-20,absent@30|pattern:?speed=0"
+    with pytest.raises(SourceError, match="stopped delivering"), open_camera(uri) as camera:
+        for clock.s, _ in zip(range(20), camera, strict=False):
+            pass
+    with pytest.raises(SourceError, match="is it plugged in"), open_camera(uri):
+        pass
+    clock.s = 20
+    with open_camera(uri) as camera:
+        next(iter(camera))
+    clock.s = 30
+    with pytest.raises(SourceError, match="is it plugged in"), open_camera(uri):
+        pass
+
+
+def test_faulty_hangs(clock, monkeypatch):
+    monkeypatch.setattr(faulty_source, "SILENT_S", 0.01)
+    camera = open_camera("faulty:hang@10-20|pattern:?speed=0")
+    clock.s = 15
+    with pytest.raises(StuckError, match="does not return") as raised:
+        watch(camera)
+    assert "nothing for 0.01 s" in str(raised.value.__cause__)
+    assert not raised.value.freed
+    clock.s = 20
+    eventually(lambda: raised.value.freed)
 
 
 # -- names that survive a replug -------------------------------------------------------------------------

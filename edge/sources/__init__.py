@@ -47,12 +47,16 @@ _CAMERAS = {
     "replay": "edge.sources.replay",
     "scene": "edge.sources.scene",
     "pattern": "edge.sources.pattern",
+    "faulty": "edge.sources.faulty",
 }
 _MICROPHONES = {
     "pyaudio": "edge.sources.pyaudio",
     "replay": "edge.sources.replay",
     "pattern": "edge.sources.pattern",
+    "faulty": "edge.sources.faulty",
 }
+_RECORDED = ("replay", "scene", "pattern")
+"""These show no room; a photo that does not move is as it should be."""
 _LISTED_CAMERAS = ("edge.sources.opencv", "edge.sources.picamera2")
 _LISTED_MICROPHONES = ("edge.sources.pyaudio",)
 """These can say what is plugged in: ``cameras()`` or ``microphones()``, without a driver an empty list."""
@@ -155,6 +159,13 @@ def microphones_here() -> list[Device]:
     return [device for name in _LISTED_MICROPHONES for device in importlib.import_module(name).microphones()]
 
 
+def is_recorded(uri: str, *, behind_faults: bool = False) -> bool:
+    """Whether this is a recording or made up; a ``faulty:`` source pretends to be hardware."""
+    if behind_faults and uri.startswith("faulty:"):
+        uri = uri.partition("|")[2]
+    return uri.partition(":")[0] in _RECORDED
+
+
 def replay_uri(path: str, *, loop: bool = False, speed: float = 1.0) -> str:
     """The URI that replays the file or folder at *path*, whatever characters it holds."""
     return f"replay:{quote(path, safe='/ ')}?loop={int(loop)}&speed={speed:g}"
@@ -227,6 +238,11 @@ class Query:
         if text not in ("0", "1"):
             raise SourceError(f"{self.uri}: {key} must be 0 or 1, not {text!r}")
         return text == "1"
+
+    def hand_on(self) -> str:
+        """The URI behind a bar, ``outer:target|inner:...``; all keys are the inner source's."""
+        self._values.clear()
+        return self.uri.partition("|")[2]
 
     def done(self) -> None:
         """Raise SourceError if a key was not taken."""
