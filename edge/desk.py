@@ -60,6 +60,8 @@ class Desk:
 
     def begin(self) -> None:
         """Say who we are, and begin a session if capture is on."""
+        for sink in self._sinks:
+            self._kit.introduce(sink)
         self._retain("info", to_json(self._kit.info()))
         for name, present in self._kit.has.items():
             self._tell_source(name, "recovering" if present else "offline")

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import cv2
 
-from edge import __version__, manifest, vitals, weights
+from edge import __version__, discovery, manifest, vitals, weights
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
@@ -218,6 +218,19 @@ class Kit:
             raise SettingsError(f"mqtt.password_file: {error}") from error
         except ValueError as error:
             raise SettingsError(f"mqtt.url: {error}") from error
+
+    def introduce(self, sink: Sink) -> None:
+        """Announce this kit to Home Assistant, or take back what was announced before."""
+        wanted = self.settings.homeassistant
+        prefix, memory = (
+            wanted.prefix if wanted.discovery else "",
+            self.settings.state_folder / "announced.json",
+        )
+        sources = [name for name, present in self.has.items() if present]
+        for name, payload in discovery.announcements(
+            self.info(), sources, memory, prefix=prefix, language=wanted.language
+        ):
+            sink.announce(name, payload, again_on=discovery.birth_topic(wanted.prefix))
 
     def _take_command(self, command: Command) -> None:
         self.commands.put(command)

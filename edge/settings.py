@@ -24,6 +24,9 @@ else:
 PIN = re.compile(r"GPIO([0-9]|1[0-9]|2[0-7])")
 
 
+TOPIC = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+
 @dataclass(frozen=True, slots=True)
 class Camera:
     """Where pictures come from."""
@@ -98,6 +101,17 @@ class Mqtt:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeAssistant:
+    """Whether the kit introduces itself to Home Assistant; docs/home-assistant.md."""
+
+    discovery: bool = False
+    prefix: str = "homeassistant"
+    """Home Assistant's own setting "discovery prefix"."""
+    language: Literal["id", "en"] = "id"
+    """Of the entities' names."""
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """A button and a lamp on the kit itself; empty is none."""
 
@@ -154,6 +168,7 @@ class Settings:
     tone: Classifier = field(default_factory=lambda: Classifier(model="voice-tone"))
     mood: Mood = field(default_factory=Mood)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    homeassistant: HomeAssistant = field(default_factory=HomeAssistant)
     updates: Updates = field(default_factory=Updates)
     panel: Panel = field(default_factory=Panel)
     outbox: Outbox = field(default_factory=Outbox)
@@ -184,6 +199,11 @@ class Settings:
             not self.panel.led or self.panel.led != self.panel.button,
             "panel.led",
             "another pin than panel.button",
+        )
+        _require(
+            TOPIC.fullmatch(self.homeassistant.prefix),
+            "homeassistant.prefix",
+            "levels of a topic: ha or my/ha",
         )
         _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
         _require(100 <= self.outbox.max_events <= 10_000_000, "outbox.max_events", "100 to 10000000")

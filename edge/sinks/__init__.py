@@ -40,6 +40,10 @@ class Sink(Protocol):
         """Say it once to whoever listens now; lost if nobody does. *to* is what it answers."""
         ...
 
+    def announce(self, name: str, payload: str, *, again_on: str) -> None:
+        """Retain *payload* on another's topic, again whenever ``online`` is said on *again_on*."""
+        ...
+
     def tend(self) -> None:
         """Called about once a second: send what waits, note what arrived."""
         ...

@@ -62,6 +62,9 @@ class Console:
     def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
         """Nothing."""
 
+    def announce(self, name: str, payload: str, *, again_on: str) -> None:
+        """Nothing: nobody subscribes here."""
+
     def tend(self) -> None:
         """Nothing waits."""
 

@@ -40,6 +40,9 @@ class JsonLines:
     def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
         """Nothing: only events are printed."""
 
+    def announce(self, name: str, payload: str, *, again_on: str) -> None:
+        """Nothing: nobody subscribes here."""
+
     def tend(self) -> None:
         """Nothing waits."""
 

@@ -100,6 +100,8 @@ class Mqtt:
         self._outbox: Outbox = outbox if outbox is not None else MemoryOutbox()
         self._happened: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._retained: dict[str, str] = {}
+        self._announced: dict[str, str] = {}
+        self._births: frozenset[str] = frozenset()
         self._in_flight: dict[int, str] = {}
         """Message ids of this connection, and the events that went under them."""
         self._live: set[str] = set()
@@ -146,6 +148,12 @@ class Mqtt:
         """Publish once, if there is a connection; what MQTT 5 says about an answer goes along."""
         if self.connected:
             self._say(leaf, payload, qos=qos, to=to)
+
+    def announce(self, name: str, payload: str, *, again_on: str) -> None:
+        """Retain on another program's topic now, on every connect, and when that program says it started."""
+        self._announced[name], self._births = payload, self._births | {again_on}
+        if self.connected:
+            self._announce()
 
     def tend(self) -> None:
         """Work through what the network thread reported, then send what waits."""
@@ -209,6 +217,11 @@ class Mqtt:
         keep = retain and self._limits.retains
         return self._client.publish(name, payload, qos=qos, retain=keep, properties=properties)
 
+    def _announce(self) -> None:
+        for name in self._births:
+            self._client.subscribe(name, qos=1)
+        self._when_born()
+
     def _when_acknowledged(self, mid: int, failure: str) -> None:
         id = self._in_flight.pop(mid, None)
         if failure:
@@ -247,6 +260,11 @@ class Mqtt:
         self._say("availability", "online", qos=1, retain=True)
         for leaf, payload in self._retained.items():
             self._say(leaf, payload, qos=1, retain=True)
+        self._announce()
+
+    def _when_born(self) -> None:
+        for name, payload in self._announced.items():
+            self._client.publish(name, payload, qos=1, retain=self._limits.retains)
 
     def _when_refused(self, reason: str, *, protocol: bool) -> None:
         self.connected, self._greeted = False, None
@@ -356,6 +374,10 @@ class Mqtt:
             happened(lambda: self._when_acknowledged(mid, failure))
 
         def on_message(_client: Any, _data: Any, message: Any) -> None:
+            if message.topic in self._births:
+                if message.payload == b"online":
+                    happened(self._when_born)
+                return
             wishes = getattr(message, "properties", None)
             wanted = str(getattr(wishes, "ResponseTopic", ""))
             # Only below our own name: nobody borrows this kit's rights to speak elsewhere.
