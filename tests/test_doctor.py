@@ -200,8 +200,8 @@ def test_the_table_is_aligned_and_says_what_to_do(table: doctor.Table) -> None:
     assert [line[:column].split() for line in lines[:2]] == [["Papan", "baik"], ["PERHATIAN"]]
     assert all(line[:column].strip() == "" or line[column - 1] == " " for line in lines)
     assert sum(line[column:].startswith("→ ") for line in lines) == 2
-    assert table.summary(FOUND).startswith("1 hal gagal")
-    assert "2 things deserve" not in doctor.Table("en", width=80, colour=False).summary(FOUND[:2])
+    assert table.summary(FOUND).startswith("Gagal: 1.")
+    assert doctor.Table("en", width=80, colour=False).summary(FOUND[:2]) == "Usable. Worth a look: 1."
     assert doctor.Table("en", width=80, colour=False).summary(FOUND[:1]) == "All is well."
 
 
