@@ -17,17 +17,21 @@ import pytest
 
 from edge import checks, goldens
 from edge.checks import CHECKS, Finding, Language, Patient, Running, Status, names, texts, words
-from edge.events import SourceStatus
+from edge.checks.camera import PICTURE_PROBLEMS
+from edge.checks.microphone import SOUND_PROBLEMS
+from edge.events import Health, SourceStatus, from_json
 from edge.models import shelf_of
 from edge.settings import Camera, Classifier, Faces, Microphone, Mqtt, Panel, Settings
 from edge.shelf import Record
 from edge.sources import Device
 from edge.switches import Switches
 from edge.types import AudioBlock, Frame, SourceError
+from edge.verdict import Problem
 from tests.conftest import ROOT, free_port
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 FAMILIES = {"camera.kit_", "microphone.kit_"}
+PROBLEMS = {f"camera.{one}" for one in PICTURE_PROBLEMS} | {f"microphone.{one}" for one in SOUND_PROBLEMS}
 """Ids that end with a source's status."""
 
 
@@ -43,6 +47,12 @@ def patient(tmp_path: Path) -> Patient:
         mqtt=Mqtt(f"mqtt://127.0.0.1:{free_port()}"),
     )
     return Patient(settings, root=tmp_path / "root")
+
+
+@pytest.fixture
+def health() -> Health:
+    """Of a kit that is well."""
+    return from_json(Health, (ROOT / "docs/contract/examples/health.json").read_text("utf-8"))
 
 
 def look(name: str, patient: Patient) -> list[Finding]:
@@ -125,6 +135,7 @@ def test_every_finding_has_a_text_with_all_its_values_and_every_text_a_finding()
         # Ids that are chosen first and reported afterwards.
         used |= {id for id in re.findall(r'"(\w+\.\w+)"', path.read_text("utf-8")) if id in texts()}
     used |= {family + status for family in FAMILIES for status in (*get_args(SourceStatus), "unknown")}
+    used |= PROBLEMS
     used |= {f"broker.{stage}" for stage in ("address", "name", "tcp", "tls", "greeting", "publish")}
     anywhere = {f"{name}.{what}" for name in CHECKS for what in ("unknown", "error", "crashed", "hung")}
     assert set(texts()) - anywhere == used - anywhere
@@ -187,16 +198,25 @@ class Sounds(Pictures):
             yield AudioBlock("test", seq, float(seq), samples)
 
 
+def scene(seed: int) -> np.ndarray:
+    """Shapes, and a sensor's noise that is new each time."""
+    noise = np.random.default_rng(seed).integers(0, 9, (480, 640, 3))
+    shapes = np.kron(np.random.default_rng(0).integers(0, 200, (6, 8, 1)), np.ones((80, 80, 3), np.int64))
+    return (shapes + noise).astype(np.uint8)
+
+
 def grey(level: int) -> np.ndarray:
-    return np.full((48, 64, 3), level, np.uint8)
+    return np.full((480, 640, 3), level, np.uint8)
 
 
 @pytest.mark.parametrize(
     ("camera", "id"),
     [
-        (Pictures(*(grey(level) for level in range(90, 100))), "camera.ok"),
-        (Pictures(grey(0), grey(1), grey(2)), "camera.dark"),
-        (Pictures(*[grey(99)] * 10), "camera.frozen"),
+        (Pictures(*(scene(seed) for seed in range(10))), "camera.ok"),
+        (Pictures(*(scene(seed) // 16 for seed in range(10))), "camera.dark"),
+        (Pictures(*[grey(1)] * 10), "camera.black"),
+        (Pictures(*(grey(99 + level) for level in range(10))), "camera.covered"),
+        (Pictures(*[scene(1)] * 10), "camera.frozen"),
         (Pictures(), "camera.empty"),
         (Pictures(breaks=True), "camera.absent"),
     ],
@@ -231,7 +251,7 @@ def test_cameras_that_are_there_are_named_to_copy(patient: Patient, monkeypatch)
 def test_a_microphone_is_judged_by_its_level(
     patient: Patient, monkeypatch, level: float | None, id: str
 ) -> None:
-    blocks = [] if level is None else [np.full(512, level, np.float32)] * 50
+    blocks = [] if level is None else [np.clip(level * np.tile([1, -1], 256), -1, 1).astype(np.float32)] * 50
     monkeypatch.setattr("edge.checks.microphone.open_microphone", lambda _uri: Sounds(*blocks))
     monkeypatch.setattr("edge.checks.microphone.microphones_here", list)
     (item,) = look("microphone", patient)
@@ -258,6 +278,17 @@ def test_what_a_running_kit_uses_is_not_opened(patient: Patient, monkeypatch, na
     item = look(name, busy)[0]
     assert item.id == f"{name}.kit_{status or 'unknown'}"
     assert is_well_said(item)
+
+
+def test_what_a_running_kit_complains_of_is_told(patient: Patient, health: Health) -> None:
+    ill = replace(health, camera_problem="covered", microphone_problem="silent")
+    busy = replace(patient, running=Running(None, ill, {"camera": "recovering", "microphone": "recovering"}))
+    assert "camera.covered" in ids("camera", busy)
+    assert "microphone.silent" in ids("microphone", busy)
+
+
+def test_every_problem_that_can_be_judged_has_a_finding() -> None:
+    assert {*PICTURE_PROBLEMS, *SOUND_PROBLEMS} == set(get_args(Problem))
 
 
 @pytest.mark.parametrize("name", ["camera", "microphone"])

@@ -6,7 +6,7 @@ Pictures are looked at and forgotten. Nothing is opened that a running kit uses 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -14,10 +14,10 @@ import numpy as np
 from edge.checks import Finding, Patient, finding
 from edge.sources import Device, cameras_here, open_camera
 from edge.types import SourceError
+from edge.verdict import Problem, judge_picture, thin
 
 PICTURES = 10
-DARK = 6.0
-"""Mean brightness, 0..255: a lens cap or a covered camera."""
+PICTURE_PROBLEMS = ("frozen", "black", "dark", "covered")
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
@@ -29,6 +29,9 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield finding("camera.none")
     elif patient.running is not None:
         yield finding(f"camera.kit_{patient.running.sources.get('camera', 'unknown')}", uri=uri)
+        health = patient.running.health
+        if health is not None and health.camera_problem in PICTURE_PROBLEMS:
+            yield finding(f"camera.{health.camera_problem}", uri=uri)
     elif patient.is_off("camera"):
         yield finding("camera.off", uri=uri)
     else:
@@ -39,38 +42,33 @@ def examine(patient: Patient) -> Iterator[Finding]:
 
 
 def _try(uri: str, here: list[Device]) -> Iterator[Finding]:
-    began, first, last, seen = time.monotonic(), 0.0, 0.0, 0
-    brightness: list[float] = []
-    prints: set[int] = set()
-    size = ""
+    began, times, wrong = time.monotonic(), [], []
+    last, size = None, ""
     try:
         with open_camera(uri) as camera, closing(iter(camera)) as frames:  # type: ignore[type-var]
             for frame in frames:
-                last = time.monotonic()
-                first = first or last
-                seen += 1
+                times.append(time.monotonic())
                 size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-                brightness.append(float(frame.image.mean()))
-                prints.add(hash(frame.image.tobytes()))
-                if seen >= PICTURES:
+                picture = thin(frame.image)
+                same_size = last is not None and last.shape == picture.shape
+                changed = np.count_nonzero(picture != last) / picture.size if same_size else 1.0
+                wrong.append(judge_picture(picture, changed))
+                last = picture
+                if len(times) >= PICTURES:
                     break
     except SourceError as error:
         known = ", ".join(f'"{device.uri}"' for device in here)
         yield finding("camera.failed" if here else "camera.absent", uri=uri, reason=str(error), known=known)
         return
-    if not seen:
+    if not times:
         yield finding("camera.empty", uri=uri)
-        return
-    fps = (seen - 1) / (last - first) if last > first else 0.0
-    values: dict[str, str | float] = {
-        "uri": uri,
-        "size": size,
-        "fps": round(fps, 1),
-        "first_s": round(first - began, 1),
-    }
-    if np.mean(brightness) < DARK:
-        yield finding("camera.dark", **values)
-    elif seen > 1 and len(prints) == 1:
-        yield finding("camera.frozen", **values)
+    elif (problem := _all_of(wrong[1:] or wrong)) is not None:
+        yield finding(f"camera.{problem}", uri=uri)
     else:
-        yield finding("camera.ok", **values)
+        fps = (len(times) - 1) / max(times[-1] - times[0], 1e-3)
+        yield finding("camera.ok", uri=uri, size=size, fps=round(fps, 1), first_s=round(times[0] - began, 1))
+
+
+def _all_of(wrong: Sequence[Problem | None]) -> Problem | None:
+    """What is wrong with every picture but the first, which has none before it."""
+    return wrong[0] if len(set(wrong)) == 1 else None

@@ -13,12 +13,10 @@ import numpy as np
 from edge.checks import Finding, Patient, finding
 from edge.sources import BLOCK_SAMPLES, Device, microphones_here, open_microphone
 from edge.types import RATE_HZ, FloatArray, SourceError
+from edge.verdict import CLIPPED_BLOCKS, judge_sound
 
 LISTENED_S = 1.5
-CLIPPED = 0.99
-LARGEST_CLIPPED_PART = 0.01
-LEAST_RMS = 1e-5
-"""-100 dB: no microphone that is connected is so quiet."""
+SOUND_PROBLEMS = ("silent", "clipped")
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
@@ -30,6 +28,9 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield finding("microphone.none")
     elif patient.running is not None:
         yield finding(f"microphone.kit_{patient.running.sources.get('microphone', 'unknown')}", uri=uri)
+        health = patient.running.health
+        if health is not None and health.microphone_problem in SOUND_PROBLEMS:
+            yield finding(f"microphone.{health.microphone_problem}", uri=uri)
     elif patient.is_off("microphone"):
         yield finding("microphone.off", uri=uri)
     else:
@@ -55,12 +56,11 @@ def _try(uri: str, here: list[Device]) -> Iterator[Finding]:
     if not heard:
         yield finding("microphone.empty", uri=uri)
         return
-    samples = np.concatenate(heard)
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    level_db = round(20 * np.log10(max(rms, 1e-9)))
-    if rms < LEAST_RMS:
+    wrong = [judge_sound(samples) for samples in heard]
+    rms = float(np.sqrt(np.mean(np.square(np.concatenate(heard), dtype=np.float64))))
+    if all(problem == "silent" for problem in wrong):
         yield finding("microphone.silent", uri=uri)
-    elif np.mean(np.abs(samples) > CLIPPED) > LARGEST_CLIPPED_PART:
+    elif wrong.count("clipped") > CLIPPED_BLOCKS * len(wrong):
         yield finding("microphone.clipped", uri=uri)
     else:
-        yield finding("microphone.ok", uri=uri, level_db=level_db)
+        yield finding("microphone.ok", uri=uri, level_db=round(20 * np.log10(max(rms, 1e-9))))
