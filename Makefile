@@ -8,7 +8,7 @@ ARGS ?=
 TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help contract demo test lint test-browser train-env test-train bench clean
+.PHONY: help contract demo test lint test-browser train-env test-train bench deb test-deb test-arm64 clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,15 @@ test-train: $(VENV)/.train ## types and tests of training and conversion
 
 bench: $(VENV)/.dev ## footprint of the running kit; results go to benchmarks/results
 	$(RUN) -m benchmarks.footprint $(ARGS)
+
+deb: ## build the Debian package for this machine into dist/ (ARGS="--arch arm64 --python 3.13" for another)
+	@systemd/deb.sh $(ARGS)
+
+test-deb: $(VENV)/.dev ## install, run, upgrade and purge the package in a booted Debian; root (ARGS="bookworm trixie")
+	@tests/install/amd64.sh $(ARGS)
+
+test-arm64: $(VENV)/.dev ## install and run the package in an emulated arm64 Debian, as Cortex-A72 and A76; root
+	@tests/install/arm64.sh $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

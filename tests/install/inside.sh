@@ -1,0 +1,115 @@
+#!/bin/bash
+# Runs as a unit inside the booted root: the whole life of the package, each line a check. amd64.sh reads the output.
+set -u
+deb=$1 newer=$2
+page() { sed -n 's/^SUASANA_MQTT_PASSWORD=//p' /etc/suasana/dashboard.env; }
+hear() { mosquitto_sub -h 127.0.0.1 -u teacher_page -P "$(page)" -W "$1" "${@:2}" 2>&1; }
+failed=0
+check() {   # check WORDS COMMAND…
+    local words=$1; shift
+    if "$@" >/tmp/check.out 2>&1; then echo "ok      $words"
+    else echo "FAILED  $words"; tail -n 5 /tmp/check.out | sed 's/^/        | /'; failed=1; fi
+}
+# What lies on the disk, less what every package leaves: caches, logs, dpkg's and systemd's own books.
+disk() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /root -o -path /var/tmp \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd \
+        -o -path /var/lib/mosquitto -o -path /etc/.pwd.lock -o -name '*-' -path '/etc/*' \) -prune -o -print | sort
+    cut -d: -f1 /etc/passwd /etc/group | sort
+}
+active() { systemctl is-active --quiet "$1"; }
+inactive() { ! active "$1"; }
+eventually() {   # two minutes: the machine may be busy
+    local end=$((SECONDS + 120))
+    until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 0.5; done
+}
+main_pid() { systemctl show -P MainPID suasana; }
+room_is() { [ "$(hear 3 -C 1 -t 'suasana/+/info' | grep -o '"room":"[^"]*"')" = "\"room\":\"$1\"" ]; }
+
+finish() {
+    [ $failed = 0 ] && echo "all ok"
+    journalctl -u suasana -u suasana-dashboard -u mosquitto --no-pager >/root/journal
+    [ -n "${STAY:-}" ] || systemctl --no-block poweroff
+    exit $failed
+}
+
+eventually active mosquitto
+disk >/tmp/before
+
+# ── Install ────────────────────────────────────────────────────────────────────────────────────────────
+check "installs without a network" apt-get install -y -qq "$deb"
+[ $failed = 0 ] || finish
+check "settings were made, watching not asked for" grep -q '^mode = ""' /etc/suasana/kit.toml
+check "passwords are not for everybody" test "$(stat -c '%a %U:%G' /etc/suasana/mqtt.password /etc/suasana/dashboard.env /etc/mosquitto/suasana.passwd | tr '\n' ' ')" = "640 root:suasana 600 root:root 640 root:mosquitto "
+check "no password stands anywhere else" bash -c "! grep -rqF -f /etc/suasana/mqtt.password /etc/mosquitto /etc/systemd /var/log /usr/share/suasana"
+check "units are enabled" systemctl is-enabled suasana suasana-dashboard
+check "the dashboard runs" eventually active suasana-dashboard
+check "the page answers" eventually bash -c 'exec 3<>/dev/tcp/127.0.0.1/8765 && printf "GET /healthz HTTP/1.0\r\nHost: 127.0.0.1:8765\r\n\r\n" >&3 && grep -q "\"broker\": *true" <&3'
+check "the daemon waits to be asked" inactive suasana
+systemctl start suasana
+check "and says why, without trying again" bash -c 'sleep 3; journalctl -u suasana | grep -q "asked for by name" && [ "$(systemctl show -P NRestarts suasana)" = 0 ]'
+check "both formats of both models open" suasana models verify
+
+# ── Run ────────────────────────────────────────────────────────────────────────────────────────────────
+sed -i -e 's|^mode = .*|mode = "class"|' -e 's|^room = .*|room = "Kelas 1A"|' -e 's|^min_people = .*|min_people = 2|' \
+    -e 's|^uri = "opencv:0".*|uri = "replay:/var/lib/clip/class.avi?loop=1"|' \
+    -e 's|^uri = "pyaudio:default".*|uri = "replay:/var/lib/clip/speech.wav?loop=1"|' /etc/suasana/kit.toml
+systemctl reset-failed suasana
+check "the daemon starts and says ready, in its sandbox" systemctl start suasana
+check "moods reach the teacher's page" bash -c "$(declare -f page hear); hear 120 -t 'suasana/+/event' | grep -m1 '\"type\":\"suasana.mood.v1\"'"
+kit=$(sed -n 's/^kit = "\([^"]*\)".*/\1/p' /etc/suasana/kit.toml)
+as_kit() { mosquitto_pub -V 5 -h 127.0.0.1 -q 1 -u "$kit" -P "$(cat /etc/suasana/mqtt.password)" -t "$1" -m x; }
+check "the kit may write below its own name" as_kit "suasana/$kit/event"
+check "and nowhere else" bash -c "$(declare -f as_kit); kit=$kit; as_kit suasana/other/event 2>&1 | grep -i 'not authorized'"
+check "nobody comes in without a name" bash -c "! mosquitto_pub -h 127.0.0.1 -t x -m x"
+check "the broker listens on this machine only" bash -c "! ss -Hltn 'sport = :1883' | grep -v 127.0.0.1:1883"
+status=/proc/$(main_pid)/status
+check "no capability, no new privileges, a system call filter" bash -c "grep -q '^CapBnd:.*0000000000000000' $status && grep -q '^NoNewPrivs:.*1' $status && grep -q '^Seccomp:.*2' $status"
+check "no core file, no swap" bash -c "grep 'Max core file size *0 *0' /proc/$(main_pid)/limits && [ \$(systemctl show -P MemorySwapMax suasana) = 0 ]"
+check "nothing was refused by the sandbox" bash -c "! journalctl -u suasana -p warning -o cat | grep -iE 'not permitted|denied|read-only|bad system call'"
+
+# ── Reload, stop, watchdog ─────────────────────────────────────────────────────────────────────────────
+pid=$(main_pid)
+sed -i 's|^room = .*|room = "Kelas 2B"|' /etc/suasana/kit.toml
+check "reload is accepted" systemctl reload suasana
+check "the new room is told" eventually room_is "Kelas 2B"
+check "by the same process, still active" bash -c "[ $(main_pid) = $pid ] && systemctl is-active suasana"
+sed -i 's|^room = .*|rooom = "x"|' /etc/suasana/kit.toml
+check "a reload of bad settings fails" bash -c "! systemctl reload suasana"
+[ "$(main_pid)" = 0 ] || kill -HUP "$(main_pid)"
+check "and so does a signal, in one line" eventually bash -c "journalctl -u suasana -o cat | grep 'the old ones stay' | grep rooom"
+check "while the old ones stay" bash -c "[ $(main_pid) = $pid ] && systemctl is-active suasana"
+sed -i 's|^rooom = .*|room = "Kelas 2B"|' /etc/suasana/kit.toml
+[ "$(main_pid)" = 0 ] || kill -STOP "$(main_pid)"
+check "a hang is ended by the watchdog and started anew" eventually bash -c "[ \"\$(systemctl show -P NRestarts suasana)\" -ge 1 ] && systemctl is-active suasana"
+check "moods come again" bash -c "$(declare -f page hear); hear 120 -t 'suasana/+/event' | grep -m1 '\"type\":\"suasana.mood.v1\"'"
+began=$(date +%s%N)
+systemctl stop suasana
+took=$((($(date +%s%N) - began) / 1000000))
+echo "        stop took $took ms"
+check "it stops in five seconds, gracefully" bash -c "[ $took -lt 5000 ] && [ \"\$(systemctl show -P Result suasana)\" = success ]"
+check "and said so" bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/availability' | grep stopped"
+systemctl start suasana
+
+# ── Upgrade, remove, install again, purge ──────────────────────────────────────────────────────────────
+kept() { cat /etc/suasana/kit.toml /etc/suasana/mqtt.password /etc/suasana/dashboard.env /var/lib/suasana/kept | sha256sum; }
+echo mine >/var/lib/suasana/kept
+mosquitto_passwd -b /etc/mosquitto/suasana.passwd kit-2 somebody-else
+before=$(kept)
+check "upgrades" apt-get install -y -qq "$newer"
+check "settings and state are as they were" test "$(kept)" = "$before"
+check "another kit's password, too" grep -q '^kit-2:' /etc/mosquitto/suasana.passwd
+check "the new version runs" bash -c "dpkg-query -W -f '\${Version}' suasana | grep -q '+newer' && systemctl is-active suasana"
+systemctl disable -q suasana-dashboard
+check "removes" apt-get remove -y -qq suasana
+check "the broker is as it was" bash -c "systemctl is-active mosquitto && ! grep -rq suasana /etc/mosquitto"
+check "settings and state stay" test "$(kept)" = "$before"
+check "installs again" apt-get install -y -qq "$newer"
+check "with them" bash -c "[ '$(kept)' = '$before' ] && systemctl is-active suasana"
+check "what was disabled stays so" bash -c "! systemctl is-enabled suasana-dashboard"
+check "moods come again" bash -c "$(declare -f page hear); hear 120 -t 'suasana/+/event' | grep -m1 '\"type\":\"suasana.mood.v1\"'"
+check "purges" apt-get purge -y -qq suasana
+disk >/tmp/after
+check "and leaves nothing" diff /tmp/before /tmp/after
+check "the broker runs" active mosquitto
+finish
