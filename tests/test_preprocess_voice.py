@@ -51,6 +51,23 @@ def test_the_golden_vector_still_holds() -> None:
     np.testing.assert_allclose(sample(picture[..., 0]), expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("changes", [{}, {"mels": 128, "fft": 640}, {"high_hz": 8000.0}])
+def test_bands_are_triangles_on_the_mel_scale(changes: dict[str, float]) -> None:
+    spec = replace(SPEC, **changes)
+    front = FrontEnd(spec)
+    samples = chirp()[: front.stretch]
+    windows = np.lib.stride_tricks.sliding_window_view(samples, round(spec.window_s * spec.rate_hz))
+    hann = np.hanning(windows.shape[1] + 1)[:-1]
+    power = np.abs(np.fft.rfft(windows[:: round(spec.hop_s * spec.rate_hz)] * hann, spec.fft)) ** 2
+    mels = 2595 * np.log10(1 + np.array([spec.low_hz, spec.high_hz]) / 700)
+    edges = 700 * (10 ** (np.linspace(*mels, spec.mels + 2) / 2595) - 1)
+    bins = np.fft.rfftfreq(spec.fft, 1 / spec.rate_hz)
+    triangles = [np.interp(bins, edges[k : k + 3], [0, 1, 0], 0, 0) for k in range(spec.mels)]
+    np.testing.assert_allclose(front.energies(samples), power @ np.transpose(triangles), rtol=1e-3, atol=1e-6)
+    again = front.energies(samples[: front.stretch // 2])
+    np.testing.assert_array_equal(again, front.energies(samples)[: len(again)])
+
+
 def test_shape_and_type_fit_the_spec() -> None:
     batch = FrontEnd(SPEC).batch(chirp())
     assert batch.shape == (1, SPEC.frames, SPEC.mels, 1)
