@@ -37,6 +37,26 @@ def fit_temperature(logits: FloatArray, truth: npt.NDArray[np.int64]) -> float:
     return float(np.exp((low + high) / 2))
 
 
+def negative_threshold(
+    probs: npt.NDArray[np.float64], negative: npt.NDArray[np.bool_], *, share: float
+) -> float:
+    """The smallest probability from which on few enough inputs without emotion are claimed to be negative.
+
+    Args:
+        probs: calibrated, N x labels, of inputs without emotion.
+        negative: which labels are, per label.
+        share: of the inputs that may be claimed so, 0..1.
+
+    Returns:
+        A probability, rounded up to a hundredth; 0 where any is good enough, 0.99 where none is.
+    """
+    wrong = negative[probs.argmax(1)]
+    for hundredth in range(100):
+        if (wrong & (probs.max(1) >= hundredth / 100)).mean() <= share:
+            return hundredth / 100
+    return 0.99
+
+
 def threshold(probs: npt.NDArray[np.float64], truth: npt.NDArray[np.int64], *, right: float) -> float:
     """The smallest probability from which on the readings that are claimed are right often enough.
 

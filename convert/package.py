@@ -14,6 +14,7 @@ from convert.verify import Parity
 from edge import goldens
 from edge.manifest import Manifest, ModelFile
 from edge.types import ModelError
+from edge.words import NEGATIVE
 from training import model_toml
 from training.candidate import Candidate
 
@@ -84,9 +85,18 @@ def package(
             floats.mkdir(parents=True, exist_ok=True)
             for file in FLOAT_FILES.values():
                 shutil.copyfile(draft / file, floats / file)
+        negative_below = 0.0
+        if candidate.unmoved is not None:
+            unmoved = verify.ask_file(model, next(iter(FILES)), candidate.unmoved, quiet=quiet).logits
+            negative_below = confidence.negative_threshold(
+                confidence.probabilities(unmoved, temperature),
+                np.isin(model.labels, NEGATIVE),
+                share=candidate.negative_share,
+            )
         model = replace(
             model,
             temperature=temperature,
+            negative_below=negative_below,
             uncertain_below=confidence.threshold(probs, truth, right=candidate.readings_right),
             files={runtime: ModelFile(folder / file, "") for runtime, file in FILES.items()},
             folder=folder,

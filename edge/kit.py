@@ -467,11 +467,13 @@ def make_rules(settings: Settings, eyes: Eyes | None, ears: Ears | None) -> Rule
         certain["face"] = eyes.model.uncertain_below
     if ears is not None:
         certain["voice"] = ears.model.uncertain_below
+    negative_voice = 0.0 if ears is None else ears.model.negative_below
     return Rules(
         window_s=mood.window_s,
         min_people=mood.min_people,
         time_constant_s=mood.smoothing_s,
         certain=certain,
+        negative_voice=negative_voice,
         voice_weight=mood.voice_weight,
         view=tuple(label for label in LABELS if label in mood.view),
     )

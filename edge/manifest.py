@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.types import FloatArray, ModelError, Scores
+from edge.words import NEGATIVE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,6 +97,8 @@ class Manifest:
     """By runtime: ``tflite``, ``onnx``."""
     metrics: Mapping[str, Any]
     folder: Path
+    negative_below: float = 0.0
+    """The same for NEGATIVE labels, where that is more; from negative_below, which may be missing."""
     features: int = 0
     """Numbers in the files' second output, from [outputs]; 0 where they have none."""
 
@@ -103,6 +106,11 @@ class Manifest:
     def id(self) -> str:
         """``name@version``, as it stands in Scores and in the info topic."""
         return f"{self.name}@{self.version}"
+
+    def claims(self, label: str, probability: float) -> bool:
+        """Whether a reading is sure enough to be claimed; below that it is ``uncertain``."""
+        below = self.uncertain_below
+        return probability >= (max(below, self.negative_below) if label in NEGATIVE else below)
 
     def calibrate(self, logits: FloatArray) -> list[Scores]:
         """Softmax at the model's temperature.
@@ -149,6 +157,7 @@ def _manifest(table: Mapping[str, Any], folder: Path) -> Manifest:
         labels=tuple(str(label) for label in table["labels"]),
         temperature=float(table["temperature"]),
         uncertain_below=float(table["uncertain_below"]),
+        negative_below=float(table.get("negative_below", 0.0)),
         input=_input(table["input"]),
         files={
             runtime: ModelFile(folder / str(file["path"]), str(file["sha256"]))

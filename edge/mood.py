@@ -27,7 +27,7 @@ from statistics import median_low
 from edge.events import Suppressed
 from edge.smoothing import blend, choose
 from edge.types import Modality, Observation, Presence
-from edge.words import LABELS, UNCERTAIN
+from edge.words import LABELS, NEGATIVE, UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Rules:
     """Of the smoothing of one face's readings."""
     certain: Mapping[Modality, float] = field(default_factory=lambda: {"face": 0.5, "voice": 0.5})
     """A claim needs this calibrated probability; model.toml's ``uncertain_below``."""
+    negative_voice: float = 0.0
+    """What a voice needs to be claimed as one of NEGATIVE, where that is more; ``negative_below``."""
     hysteresis: float = 0.08
     """A claimed label is kept until its probability is this far below ``certain``."""
     voice_weight: float = 0.25
@@ -140,8 +142,10 @@ class RoomMood:
             window.tracks[item.track].add(self._viewed(label), prob, item.weight)
         else:
             label, prob = item.scores.best
-            certain = prob >= self._rules.certain["voice"]
-            window.voice.add(self._viewed(label) if certain else UNCERTAIN, prob, item.weight)
+            enter = self._rules.certain["voice"]
+            if label in NEGATIVE:
+                enter = max(enter, self._rules.negative_voice)
+            window.voice.add(self._viewed(label) if prob >= enter else UNCERTAIN, prob, item.weight)
 
     def close(self, now: float) -> Iterator[Window]:
         """Yield every window whose time, grace included, is over at *now*."""

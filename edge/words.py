@@ -8,5 +8,8 @@ LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 VOICE_LABELS = ("angry", "disgust", "fear", "happy", "sad", "neutral")
 """The subset of LABELS that tone of voice is read as, in the same order."""
 
+NEGATIVE = ("angry", "disgust", "fear", "sad")
+"""Readings that would worry a teacher; a model may ask for more confidence before one is claimed."""
+
 UNCERTAIN = "uncertain"
 """Stands beside the labels in every reading: below a calibrated confidence nothing is claimed."""

@@ -380,6 +380,15 @@ def test_the_threshold_is_the_smallest_that_is_right_often_enough() -> None:
     assert confidence.threshold(probs, 1 - truth, right=0.75) == 0.99
 
 
+def test_the_threshold_of_negative_claims_lets_few_calm_inputs_through() -> None:
+    probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
+    negative = np.array([True, False])
+    assert confidence.negative_threshold(probs, negative, share=0.5) == 0
+    assert confidence.negative_threshold(probs, negative, share=0.25) == pytest.approx(0.81)
+    assert confidence.negative_threshold(probs, negative, share=0.0) == pytest.approx(0.91)
+    assert confidence.negative_threshold(np.array([[1.0, 0.0]]), negative, share=0.0) == 0.99
+
+
 def test_the_whole_way_from_faces_to_a_model_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,19 @@ def test_a_whole_folder_is_read(tmp_path: Path) -> None:
     assert model.features == 0
 
 
+def test_a_negative_claim_may_need_more_than_others(tmp_path: Path) -> None:
+    model = manifest.load(folder(tmp_path))
+    assert model.claims("sad", 0.6)
+    assert not model.claims("sad", 0.59)
+    toml = TOML.replace("[input]", "negative_below = 0.9\n[input]")
+    stricter = manifest.load(folder(tmp_path, toml))
+    assert not stricter.claims("sad", 0.89)
+    assert stricter.claims("sad", 0.9)
+    assert stricter.claims("happy", 0.6)
+    lower = manifest.load(folder(tmp_path, TOML.replace("[input]", "negative_below = 0.1\n[input]")))
+    assert not lower.claims("sad", 0.59), "it can only ask for more"
+
+
 @pytest.mark.parametrize("width", [1, 128])
 def test_a_second_output_is_named_under_outputs(tmp_path: Path, width: int) -> None:
     toml = TOML.replace("[metrics]", f"[outputs]\nfeatures = {width}\n[metrics]")

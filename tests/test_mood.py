@@ -93,6 +93,15 @@ def test_a_weak_reading_is_uncertain() -> None:
     assert window.confidence == 0
 
 
+@pytest.mark.parametrize(("label", "share"), [("sad", 0.0), ("happy", 0.25)])
+def test_a_negative_tone_needs_more_to_be_claimed(label: str, share: float) -> None:
+    items = [*crowd(["neutral"] * 6), *(voice(at, label, 0.7) for at in (1.0, 2.0, 3.0))]
+    (window,) = windows(sorted(items, key=lambda item: item.at), 6.0, negative_voice=0.8)
+    assert window.shares[label] == pytest.approx(share)
+    (window,) = windows(sorted(items, key=lambda item: item.at), 6.0)
+    assert window.shares[label] == pytest.approx(0.25)
+
+
 def test_a_blink_does_not_flip_a_face() -> None:
     items = crowd(["neutral"] * 6)
     items = [

@@ -424,10 +424,11 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
 
 def test_the_card_gets_its_figures_between_the_marks(tmp_path: Path) -> None:
     card = tmp_path / "MODEL_CARD.md"
-    card.write_text(f"before\n{model_card.BEGIN}\nold\n{model_card.END}\nafter\n", "utf-8")
+    begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
+    card.write_text(f"before\n{begin}\nold\n{end}\nafter\n", "utf-8")
     for _ in range(2):
         model_card.refresh(tmp_path, "new")
-    assert card.read_text("utf-8") == f"before\n{model_card.BEGIN}\n\nnew\n\n{model_card.END}\nafter\n"
+    assert card.read_text("utf-8") == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
 
 
 def test_the_shipped_files_are_evaluated(

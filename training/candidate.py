@@ -39,3 +39,7 @@ class Candidate:
     """Index into labels of each validation input."""
     readings_right: float = 0.75
     """Share of the readings that must be right for one to be claimed; sets uncertain_below."""
+    unmoved: FloatArray | None = None
+    """Inputs without emotion that neither trained the network nor judge it: these set negative_below."""
+    negative_share: float = 0.005
+    """Share of ``unmoved`` that may be claimed as one of edge.words.NEGATIVE."""

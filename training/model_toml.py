@@ -23,6 +23,7 @@ def write(model: Manifest) -> None:
         ),
         f"temperature = {model.temperature:.4f}",
         f"uncertain_below = {model.uncertain_below:.3f}",
+        *([f"negative_below = {model.negative_below:.3f}"] if model.negative_below else []),
         "",
         "[input]",
         *_rows({"kind": kind, **asdict(model.input)}),

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from edge.types import VOICE_LABELS
-from training import figures, voice_config, voice_data, voice_prepare, voice_teacher
+from training import figures, voice_config, voice_cross, voice_data, voice_prepare, voice_teacher
+from training.allocator import keep_memory
 from training.candidate import Candidate
 
 CALIBRATION_STRETCHES = 512
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def candidate(run: Path, data: Path) -> Candidate:
+def candidate(run: Path, data: Path, *, cache: Path = CACHE) -> Candidate:
     """The network of a run, with what conversion needs to make and judge its int8 files.
 
     Raises:
@@ -41,7 +42,7 @@ def candidate(run: Path, data: Path) -> Candidate:
     net, config = voice_train.load_net(run)
     clips = voice_data.read_manifest(data)
     parts = voice_data.split(clips, config)
-    corpus = voice_data.load(clips, data, config, CACHE)
+    corpus = voice_data.load(clips, data, config, cache)
     # Without calm: it is no class of its own, and would make neutral look twice as common as it is.
     chosen = [clip for clip in parts.validation if clip.kind != "calm"]
     inputs, truth = voice_train.centred(corpus.select(chosen), config)
@@ -49,6 +50,9 @@ def candidate(run: Path, data: Path) -> Candidate:
     random = np.random.default_rng(config.seed)
     rows = random.permutation(len(labelled))[:CALIBRATION_STRETCHES]
     calibration, _ = voice_train.centred(corpus.select(labelled[row] for row in rows), config)
+    outliers = [clip for clip in parts.train if clip.label is None and clip.kind not in voice_data.EMOTIONAL]
+    calm = [clip for clip in parts.validation if clip.label == "neutral"]
+    unmoved = voice_train.unmoved(corpus.select(outliers), corpus.select(calm), config)
     return Candidate(
         name="voice-tone",
         task="tone",
@@ -59,6 +63,8 @@ def candidate(run: Path, data: Path) -> Candidate:
         inputs=inputs,
         truth=truth,
         readings_right=config.readings_right,
+        unmoved=unmoved if calm else None,
+        negative_share=config.negative_share,
     )
 
 
@@ -81,11 +87,17 @@ def _train(options: argparse.Namespace) -> None:
     from training.nets import count_parameters  # noqa: PLC0415
 
     torch.set_num_threads(options.threads)
+    keep_memory()
     config = voice_config.load(options.config)
     clips = voice_data.read_manifest(options.data)
     parts = voice_data.split(clips, config)
     corpus = voice_data.load(clips, options.data, config, CACHE)
-    net = voice_train.train(config, corpus.select(parts.train), corpus.select(parts.validation), options.run)
+    learned, teaching = corpus.select(parts.train), None
+    if options.teacher:
+        from training import voice_distil  # noqa: PLC0415
+
+        teaching = voice_distil.ask(options.teacher, learned.clips, options.data, CACHE, options.run)
+    net = voice_train.train(config, learned, corpus.select(parts.validation), options.run, teaching=teaching)
     print(
         f"{options.run}: {count_parameters(net)} parameters; "
         f"`python -m convert package --task voice` makes it a model"
@@ -132,12 +144,19 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("prepare", help="cut recordings, collect labels, split: see `prepare --help`")
     voice_teacher.add_commands(commands)
+    voice_cross.add_commands(commands)
     add("explore", _explore, "say how many clips and speakers each part holds, by corpus and label")
     train = add("train", _train, "train, or go on training; Ctrl-C and the same command again go on")
     train.add_argument(
         "--run", type=Path, default=Path("runs/voice"), help="run folder (default: %(default)s)"
     )
     train.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+    train.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="DIR",
+        help="also learn from its answers: a run folder of `voice finetune`, or a model folder",
+    )
     evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
     evaluate.add_argument(
         "--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s"

@@ -11,10 +11,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge.manifest import LogMelInput
 from edge.types import FloatArray
 from training.voice_config import Augment
 
 Generator = np.random.Generator
+CHILDREN = (1.2, 1.6)
+"""By how much a child's formants and pitch may lie above those of the voices in training."""
 
 
 class Blending(Protocol):
@@ -72,8 +75,8 @@ def colour(
     level = batch.mean((1, 2), keepdims=True)
     tilt = 10 ** (random.uniform(-2.5, 1.0, (count, 1, 1)) * np.linspace(0, 1, mels))
     # The energy of steady noise in a band flickers: a gamma law with as many degrees as lines fall into it.
-    flicker = random.gamma(3.0, 1 / 3.0, (count, frames, mels))
-    noise = (tilt / tilt.mean(-1, keepdims=True) * flicker).astype(np.float32)
+    flicker = random.standard_gamma(3.0, (count, frames, mels), np.float32)
+    noise = (tilt / (3 * tilt.mean(-1, keepdims=True))).astype(np.float32) * flicker
     loudness = random.uniform(augment.quietest_noise_db, augment.loudest_noise_db, (count, 1, 1))
     batch = batch + level * noise * _sometimes(10 ** (loudness / 10), augment.noise, random)
 
@@ -84,6 +87,41 @@ def colour(
     highest = mels * random.uniform(0.75, 1.0, (count, 1, 1))
     lost = (np.arange(mels) > highest) & (random.random((count, 1, 1)) < augment.narrow)
     return np.asarray(np.where(lost, batch * np.float32(1e-5), batch), np.float32)
+
+
+def change_voices(batch: FloatArray, spec: LogMelInput, augment: Augment, random: Generator) -> FloatArray:
+    """Give linear energies, N x frames x mels, other throats (VTLP, Jaitly and Hinton 2013): pace stays.
+
+    Formants and pitch move by one factor: up to ``augment.throat`` either way, and for a share of
+    ``augment.children`` to where a child's lie above a grown-up's. Nobody here has emotional speech of
+    children, and a voice as high as nothing in training is otherwise read as a strong emotion.
+    """
+    count = len(batch)
+    factors = np.exp(random.uniform(-augment.throat, augment.throat, count))
+    small = random.random(count) < augment.children
+    factors = np.where(small, random.uniform(*CHILDREN, count), factors)
+    return np.asarray(batch @ _shifts(factors, spec), np.float32)
+
+
+def change_voice(batch: FloatArray, spec: LogMelInput, factor: float) -> FloatArray:
+    """The same with one *factor* for all."""
+    return np.asarray(batch @ _shifts(np.array([factor]), spec), np.float32)
+
+
+def _shifts(factors: npt.NDArray[np.float64], spec: LogMelInput) -> FloatArray:
+    """Matrices N x mels x mels that take each band's energy from where it was before its frequency grew.
+
+    What would come from above the highest band is 60 dB under it: such bands hold next to nothing.
+    """
+    ends = [2595 * np.log10(1 + hertz / 700) for hertz in (spec.low_hz, spec.high_hz)]
+    step = (ends[1] - ends[0]) / (spec.mels + 1)
+    centres = 700 * (10 ** ((ends[0] + step * np.arange(1, spec.mels + 1)) / 2595) - 1)
+    wanted = 2595 * np.log10(1 + centres / factors[:, None] / 700)
+    places = np.clip((wanted - ends[0]) / step - 1, 0, None)
+    # Linear interpolation between the two nearest bands.
+    rows = np.arange(spec.mels)[None, :, None]
+    weights = np.maximum(0, 1 - np.abs(rows - np.minimum(places, spec.mels - 1)[:, None, :]))
+    return np.asarray(np.where(places[:, None, :] > spec.mels - 1, 1e-6 * weights, weights), np.float32)
 
 
 def mask(batch: FloatArray, augment: Augment, random: Generator) -> FloatArray:

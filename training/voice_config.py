@@ -48,6 +48,8 @@ class Augment:
     """See voice_augment."""
 
     speeds: list[float]
+    throat: float
+    children: float
     reverb: float
     tilt_db: float
     noise: float
@@ -71,6 +73,8 @@ class Config:
     examples: int
     batch: int
     readings_right: float
+    negative_share: float
+    teacher_share: float
     net: Net
     input: LogMelInput
     optimiser: Optimiser

@@ -61,8 +61,8 @@ class Clip:
 
     @property
     def label(self) -> str | None:
-        """One of VOICE_LABELS; None for outliers."""
-        return None if self.corpus in OUTLIERS else WORDS[self.kind]
+        """One of VOICE_LABELS; None for outliers, and for tones that the model has no label for."""
+        return None if self.corpus in OUTLIERS else WORDS.get(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,18 @@ def read_manifest(data: Path) -> list[Clip]:
         SettingsError: the folder holds no manifest.csv, or not such a one, or one that places some clips of a
             corpus in splits and others not.
     """
+    return [clip for clip in _read(data) if clip.corpus in OUTLIERS or clip.kind in WORDS]
+
+
+def read_unnamed(data: Path) -> list[Clip]:
+    """The corpora's clips of tones that the model has no label for: surprise, disappointment.
+
+    They train nothing; a model should be ``uncertain`` of them. Errors as for read_manifest.
+    """
+    return [clip for clip in _read(data) if clip.corpus not in OUTLIERS and clip.kind not in WORDS]
+
+
+def _read(data: Path) -> list[Clip]:
     path = data / "manifest.csv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -115,7 +127,7 @@ def read_manifest(data: Path) -> list[Clip]:
     except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise SettingsError(f"{path}: not a manifest of speech corpora ({error})") from error
     _check_splits(clips, path)
-    return [clip for clip in clips if clip.corpus in OUTLIERS or clip.kind in WORDS]
+    return clips
 
 
 def _check_splits(clips: Sequence[Clip], path: Path) -> None:

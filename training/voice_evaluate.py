@@ -18,27 +18,17 @@ from tqdm import tqdm
 from edge import manifest, runtimes
 from edge.manifest import LogMelInput, Manifest
 from edge.tone import ToneReader
-from edge.types import RATE_HZ, FloatArray, ModelError, SettingsError, Utterance
-from training import metrics, voice_data
+from edge.types import ModelError, SettingsError, Utterance
+from edge.words import NEGATIVE
+from training import metrics, voice_data, voice_hearing
 from training.metrics import IntArray, Probabilities
 from training.voice_config import Config
 from training.voice_data import EMOTIONAL, OUTLIERS, Clip
+from training.voice_hearing import Heard
 
 MAIN = "ravdess"
 """The corpus of the headline figures: most speakers, all labels, comparable with what others report."""
-NEGATIVE = ("angry", "disgust", "fear", "sad")
-"""Readings that would worry a teacher, and that sound without emotion must not give."""
 DIGITS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A clip after the speech gate."""
-
-    clip: Clip
-    duration_s: float
-    utterances: list[Utterance]
-    samples: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +76,7 @@ def evaluate(
     parts = voice_data.split(voice_data.read_manifest(data), config)
     outliers = [clip for clip in parts.test if clip.label is None]
     chosen = {"test": parts.test, "validation": [*parts.validation, *outliers]}[split]
-    segmenter = voice_data.open_segmenter()
-    heard = []
-    for clip in tqdm(chosen, "hearing", unit="clip", disable=quiet or None, leave=False):
-        samples = voice_data.read_sound(data / clip.path)
-        heard.append(Heard(clip, len(samples) / RATE_HZ, voice_data.hear(samples, segmenter), samples))
+    heard = list(voice_hearing.hear_all(chosen, data, quiet=quiet).values())
     speech = [one for one in heard if one.clip.label is not None]
     if not speech:
         raise SettingsError(f"{data}: holds none of the {split} speakers")
@@ -143,8 +129,10 @@ def figures(reading: Reading, model: Manifest) -> dict[str, Any]:
     count = len(model.labels)
     names = [clip.speaker for clip in reading.clips]
     speakers = np.unique(names, return_inverse=True)[1]
-    claimed = reading.probs.max(1) >= model.uncertain_below
     predicted = np.asarray(reading.probs.argmax(1), np.int64)
+    claimed = np.array(
+        [model.claims(model.labels[row.argmax()], row.max()) for row in reading.probs], np.bool_
+    )
     low, high = metrics.interval(metrics.average_recall, reading.truth, predicted, count, groups=speakers)
     sure = reading.take(np.flatnonzero(claimed).tolist())
     return {
@@ -174,8 +162,9 @@ def false_readings(model: Manifest, heard: Iterable[Heard], runtime: str) -> dic
         for utterance in one.utterances:
             label, probability = reader(utterance).best
             utterances += 1
-            claimed += probability >= model.uncertain_below
-            negative += label in NEGATIVE and probability >= model.uncertain_below
+            sure = model.claims(label, probability)
+            claimed += sure
+            negative += sure and label in NEGATIVE
     hours = max(seconds, 1.0) / 3600
     return {
         "false_per_hour": round(negative / hours, 1),

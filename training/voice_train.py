@@ -7,6 +7,7 @@ epoch draws its chance from its own seed, so no generator state has to survive.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,21 +25,29 @@ from edge.preprocess import FrontEnd
 from edge.types import VOICE_LABELS, FloatArray, SettingsError
 from training import metrics, voice_augment, voice_config
 from training.loop import follow, save, schedule
+from training.metrics import Probabilities
 from training.voice_config import Config
 from training.voice_data import OUTLIERS, Corpus
 from training.voice_net import VoiceNet
+
+CHILD_FACTORS = (1.2, 1.4, 1.6)
+"""By how much calm speech is raised to be tried as a child's."""
 
 
 class Examples:
     """An endless supply of augmented stretches in which no corpus, and no class within one, prevails."""
 
-    def __init__(self, corpus: Corpus, config: Config) -> None:
-        """Draw from *corpus*, which holds training speakers and outliers."""
+    def __init__(self, corpus: Corpus, config: Config, teaching: Probabilities | None = None) -> None:
+        """Draw from *corpus*, which holds training speakers and outliers; *teaching* is as for train."""
         self._corpus, self._config = corpus, config
         self._front = FrontEnd(config.input)
         self._chances = chances(corpus, config)
         self._scenes = [row for row, clip in enumerate(corpus.clips) if clip.corpus in OUTLIERS]
         self._targets = np.stack([_target(clip.label, config.augment.smoothing) for clip in corpus.clips])
+        if teaching is not None:
+            taught = np.isfinite(teaching).all(1)
+            own = (1 - config.teacher_share) * self._targets[taught]
+            self._targets[taught] = own + config.teacher_share * teaching[taught].astype(np.float32)
 
     def batches(self, random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: N x 1 x frames x mels and N x labels."""
@@ -51,9 +60,12 @@ class Examples:
                 if self._scenes
                 else [np.zeros_like(one) for one in speech]
             )
+            speech = voice_augment.change_voices(speech, config.input, augment, random)
             heard = voice_augment.colour(speech, scenes, augment, config.input.hop_s, random)
             pictures = voice_augment.mask(self._front.scale(heard), augment, random)
-            pictures, wanted = voice_augment.mix(pictures, self._targets[rows], augment, random)
+            wanted = self._targets[rows]
+            if augment.mixup:
+                pictures, wanted = voice_augment.mix(pictures, wanted, augment, random)
             yield torch.from_numpy(pictures[:, None]), torch.from_numpy(wanted)
 
     def _cut(self, row: int, random: np.random.Generator) -> FloatArray:
@@ -94,22 +106,51 @@ def centred(corpus: Corpus, config: Config) -> tuple[FloatArray, npt.NDArray[np.
     Returns:
         N x frames x mels x 1 and the index into VOICE_LABELS.
     """
-    front, frames = FrontEnd(config.input), config.input.frames
-    pictures, truth = [], []
-    plain = config.augment.speeds.index(1.0)
-    for clip, (first, end), logs in zip(corpus.clips, corpus.spans, corpus.frames[plain], strict=True):
-        if clip.label is None:
-            continue
+    labelled = corpus.select(clip for clip in corpus.clips if clip.label is not None)
+    pictures = FrontEnd(config.input).scale(middles(labelled, config))[..., None]
+    return pictures, np.array([VOICE_LABELS.index(clip.label or "") for clip in labelled.clips])
+
+
+def middles(corpus: Corpus, config: Config) -> FloatArray:
+    """The middle of each clip's speech at its own speed: linear energies, N x frames x mels."""
+    frames = config.input.frames
+    stretches = np.zeros((len(corpus.clips), frames, config.input.mels), np.float32)
+    plain = corpus.frames[config.augment.speeds.index(1.0)]
+    for stretch, (first, end), logs in zip(stretches, corpus.spans, plain, strict=True):
         start = (first + end - frames) // 2
         low, high = max(first, start), min(end, start + frames, len(logs))
-        stretch = np.zeros((frames, config.input.mels), np.float32)
         stretch[low - start : high - start] = 10 ** logs[low:high].astype(np.float32)
-        pictures.append(front.scale(stretch)[..., None])
-        truth.append(VOICE_LABELS.index(clip.label))
-    return np.stack(pictures), np.array(truth)
+    return stretches
 
 
-def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quiet: bool = False) -> VoiceNet:
+def unmoved(outliers: Corpus, calm: Corpus, config: Config) -> FloatArray:
+    """What must not be claimed to be negative: sound without a label, and calm speech, also as from children.
+
+    Args:
+        outliers: clips without emotion that training may have seen.
+        calm: neutral clips of validation speakers; each counts once as it is, and once for each of
+            CHILD_FACTORS with pitch and formants raised, because a class is mostly children who talk.
+        config: the recipe.
+
+    Returns:
+        N x frames x mels x 1, as for the network.
+    """
+    spoken = middles(calm, config)
+    raised = [voice_augment.change_voice(spoken, config.input, factor) for factor in CHILD_FACTORS]
+    energies = np.concatenate([middles(outliers, config), spoken, *raised])
+    return FrontEnd(config.input).scale(energies)[..., None]
+
+
+def train(
+    config: Config,
+    corpus: Corpus,
+    validation: Corpus,
+    run: Path,
+    *,
+    start: nn.Module | None = None,
+    teaching: Probabilities | None = None,
+    quiet: bool = False,
+) -> VoiceNet:
     """Train, or go on training, in the folder *run*.
 
     Args:
@@ -117,19 +158,24 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
         corpus: training speakers and outliers.
         validation: speakers watched after every epoch, never learned from.
         run: holds ``last.pt`` (to go on), ``log.jsonl`` (one line per epoch) and, at the end, ``final.pt``.
+        start: whose weights to begin with: what an earlier stage learned; fresh ones if None.
+        teaching: a teacher's answers to the corpus' clips, clips x labels; of rows that are not finite only
+            the label is learned.
         quiet: no progress bar.
 
     Returns:
         The network with the averaged weights, in evaluation mode.
 
     Raises:
-        SettingsError: *run* was begun with another recipe.
+        SettingsError: *run* was begun with another recipe, start or teacher.
     """
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     net: VoiceNet = _channels_last(_make(config))
+    if start is not None:
+        net.load_state_dict(start.state_dict())
     average = copy.deepcopy(net)
-    examples = Examples(corpus, config)
+    examples = Examples(corpus, config, teaching)
     watched, truth = centred(validation, config)
     groups: list[dict[str, Any]] = [
         {"params": [p for p in net.parameters() if p.ndim > 1]},
@@ -138,13 +184,15 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
     optimiser = torch.optim.AdamW(
         groups, lr=config.optimiser.rate, weight_decay=config.optimiser.weight_decay
     )
-    recipe = json.dumps(asdict(config))
+    recipe, origin = json.dumps(asdict(config)), _origin(start, teaching)
 
     first = 0
     if (run / "last.pt").exists():
         state = torch.load(run / "last.pt", weights_only=True)
-        if state["config"] != recipe:
-            raise SettingsError(f"{run}: was begun with another recipe; name another --run folder")
+        if (state["config"], state.get("origin", "")) != (recipe, origin):
+            raise SettingsError(
+                f"{run}: was begun with another recipe, start or teacher; name another --run folder"
+            )
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
@@ -162,6 +210,7 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
         save(
             {
                 "config": recipe,
+                "origin": origin,
                 "net": net.state_dict(),
                 "average": average.state_dict(),
                 "optimiser": optimiser.state_dict(),
@@ -172,6 +221,18 @@ def train(config: Config, corpus: Corpus, validation: Corpus, run: Path, *, quie
     bar.close()
     save({"config": recipe, "average": average.state_dict()}, run / "final.pt")
     return average.eval()
+
+
+def _origin(start: nn.Module | None, teaching: Probabilities | None) -> str:
+    """What a run hangs on besides its recipe."""
+    if start is None and teaching is None:
+        return ""
+    digest = hashlib.sha256()
+    for values in () if start is None else start.state_dict().values():
+        digest.update(values.contiguous().numpy().tobytes())
+    if teaching is not None:
+        digest.update(np.ascontiguousarray(teaching).tobytes())
+    return digest.hexdigest()
 
 
 def _watch(

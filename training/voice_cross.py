@@ -1,0 +1,155 @@
+"""The commands that judge the student on people, and on languages, that it never heard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge.types import SettingsError
+from training import pages, voice_config, voice_data, voice_order
+from training.allocator import keep_memory
+from training.pages import Section
+from training.voice_config import Config
+from training.voice_data import Clip
+
+CACHE = Path("runs/cache")
+TITLES = {
+    "folds": "The tone student on folds of speakers",
+    "corpora": "The tone student on languages that it never heard",
+    "order": "The order of languages",
+}
+
+
+def add_commands(commands: Any) -> None:
+    """Add folds, corpora and order to the parser's *commands*."""
+    text = "train and judge the int8 student on folds that share no speaker, or go on where it was stopped"
+    folds = commands.add_parser("folds", help=text, description=text)
+    folds.add_argument("--folds", type=int, default=4, metavar="N", help="default: %(default)s")
+    folds.add_argument(
+        "--card", type=Path, metavar="MODEL", help="also write the headline into MODEL/MODEL_CARD.md"
+    )
+    folds.set_defaults(command=_folds)
+
+    text = "train on all corpora but one and judge the int8 student on that one, for each of some"
+    corpora = commands.add_parser("corpora", help=text, description=text)
+    corpora.add_argument(
+        "--only", default="", metavar="NAME,NAME", help="corpora to leave out in turn (default: all)"
+    )
+    corpora.set_defaults(command=_corpora)
+
+    text = "train English first and then Indonesian, beside all languages at once"
+    order = commands.add_parser("order", help=text, description=text)
+    order.add_argument(
+        "--orders", type=Path, default=voice_order.DEFAULT, help="stages (default: %(default)s)"
+    )
+    order.set_defaults(command=_order)
+
+    for name, one in (("folds", folds), ("corpora", corpora), ("order", order)):
+        one.add_argument(
+            "--data",
+            type=Path,
+            default=Path("../shared/data/voice"),
+            help="folder of the speech corpora, with manifest.csv (default: %(default)s)",
+        )
+        one.add_argument(
+            "--config", type=Path, default=voice_config.DEFAULT, help="recipe (default: %(default)s)"
+        )
+        if name != "order":
+            one.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+        one.add_argument(
+            "--run",
+            type=Path,
+            default=Path(f"runs/voice-{name}"),
+            help="every training's run folder is in here (default: %(default)s)",
+        )
+        one.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+        one.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        one.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
+        one.add_argument("--report", type=Path, metavar="FILE", help="also write the tables there")
+
+
+def _folds(options: argparse.Namespace) -> None:
+    from training import model_card, voice_fold_figures, voice_fold_report, voice_folds  # noqa: PLC0415
+
+    config, clips, unnamed = _open(options)
+    parts = voice_folds.divide(clips, config, options.folds, unnamed)
+    answers = voice_folds.judge_all(parts, clips, options.data, CACHE, options.run, quiet=options.json)
+    found = _about(options, config, "folds", f" --folds {options.folds}") | voice_fold_figures.folds(answers)
+    made = voice_fold_report.fold_sections(found)
+    _tell(options, "folds", found, made, voice_fold_figures.reliability(answers))
+    if options.card:
+        text = f"`{found['command']}`\n\n{pages.markdown(voice_fold_report.summary(found), level=3)}"
+        model_card.refresh(options.card, text, "folds")
+
+
+def _corpora(options: argparse.Namespace) -> None:
+    from training import voice_fold_figures, voice_fold_report, voice_folds  # noqa: PLC0415
+
+    config, clips, unnamed = _open(options)
+    names = [name for name in options.only.split(",") if name] or list(config.data.corpora)
+    parts = voice_folds.leave_out(clips, config, names, unnamed)
+    answers = voice_folds.judge_all(parts, clips, options.data, CACHE, options.run, quiet=options.json)
+    only = f" --only {','.join(names)}" if options.only else ""
+    found = _about(options, config, "corpora", only) | voice_fold_figures.corpora(answers)
+    _tell(options, "corpora", found, voice_fold_report.corpus_sections(found))
+
+
+def _order(options: argparse.Namespace) -> None:
+    config, clips, _ = _open(options)
+    orders = voice_order.load(options.orders)
+    place = voice_order.Place(options.data, CACHE, options.run)
+    compared = voice_order.compare(orders, config, clips, place, quiet=options.json)
+    found = {"command": "python -m training voice order", "about": []} | compared
+    _tell(options, "order", found, voice_order.sections(found))
+
+
+def _open(options: argparse.Namespace) -> tuple[Config, list[Clip], list[Clip]]:
+    """The recipe, the clips and those without a label; torch is told how many threads to use.
+
+    What a manifest says about splits is not asked: here everybody is judged once.
+    """
+    import torch  # noqa: PLC0415  takes seconds to import
+
+    config = voice_config.load(options.config)
+    if getattr(options, "epochs", None) is not None:
+        if options.epochs < 1:
+            raise SettingsError(f"--epochs {options.epochs}: at least 1")
+        config = replace(config, epochs=options.epochs)
+    torch.set_num_threads(options.threads)
+    keep_memory()
+    clips, unnamed = voice_data.read_manifest(options.data), voice_data.read_unnamed(options.data)
+    return config, [replace(clip, split="") for clip in clips], [replace(one, split="") for one in unnamed]
+
+
+def _about(options: argparse.Namespace, config: Config, name: str, given: str) -> dict[str, Any]:
+    epochs = "" if options.epochs is None else f" --epochs {options.epochs}"
+    recipe = f" --config {options.config}" if options.config != voice_config.DEFAULT else ""
+    examples = config.epochs * config.examples
+    return {
+        "command": f"python -m training voice {name}{given}{epochs}{recipe}",
+        "about": [
+            f"{config.epochs} epochs of {config.examples:,} examples each, {examples:,} in all, per training."
+        ],
+    }
+
+
+def _tell(
+    options: argparse.Namespace,
+    name: str,
+    found: dict[str, Any],
+    made: Sequence[Section],
+    answers: Any = None,
+) -> None:
+    from training import voice_fold_report  # noqa: PLC0415
+
+    print(json.dumps(found, indent=2) if options.json else pages.markdown(made))
+    if options.report:
+        voice_fold_report.save(options.report, TITLES[name], found, made)
+    if options.out:
+        page = voice_fold_report.write(options.out, name, TITLES[name], found, made, answers=answers)
+        print(page, file=sys.stderr)
