@@ -78,7 +78,8 @@ def install_model(
         force=force,
         told=told,
     )
-    yield f"{model.id} is installed, on trial until it has proved itself"
+    trial = shelf.record(model.name).trial is not None
+    yield f"{model.id} is installed{', on trial until it has proved itself' if trial else ' already'}"
     if model.name not in (settings.expression.model, settings.tone.model):
         yield f'no setting names it yet: [{model.task}] model = "{model.name}"'
     yield "it is used from the next start of the kit on: sudo systemctl restart suasana"

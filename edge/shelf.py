@@ -293,10 +293,18 @@ def order(version: str) -> Order:
 
 
 def _switched(record: Record, version: str, over: str) -> Record:
+    if version == record.current:
+        return record  # the same bytes again: what was proved stays proved
     # A model on trial is nothing to return to: the one before it is.
-    previous = record.previous if record.trial or record.current == version else record.current
+    previous = record.previous if record.trial else record.current
     highest = version if not record.highest or order(version) > order(record.highest) else record.highest
-    return Record(current=version, previous=previous, over=over, highest=highest, trial=Trial())
+    return Record(
+        current=version,
+        previous="" if previous == version else previous,
+        over=over,
+        highest=highest,
+        trial=Trial(),
+    )
 
 
 def _read(table: Any) -> Record:

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +136,25 @@ def test_the_same_package_again_repairs_what_the_card_lost(shelf: Shelf, tmp_pat
     install_on(shelf, data)
     assert version_in_use(shelf) == "1.2.0"
     assert file.read_bytes() == whole
+
+
+def test_the_same_package_again_changes_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    data = package_of(tmp_path)
+    install_on(shelf, data)
+    shelf.confirm("voice-tone", "1.2.0")
+    before = contents(shelf.folder)
+    install_on(shelf, data)
+    assert contents(shelf.folder) == before
+
+
+def test_the_one_before_can_be_installed_again(shelf: Shelf, tmp_path: Path) -> None:
+    old = package_of(tmp_path, version="1.2.0")
+    install_on(shelf, old)
+    shelf.confirm("voice-tone", "1.2.0")
+    install_on(shelf, package_of(tmp_path, version="1.3.0"))
+    install_on(shelf, old, force=True)
+    record = shelf.record("voice-tone")
+    assert (record.current, record.previous, record.highest) == ("1.2.0", "", "1.3.0")
 
 
 def test_newer_software_brings_its_own_model_forward(
@@ -279,23 +300,38 @@ def test_the_speed_is_held_against_the_model_in_use() -> None:
         check_speed(0.0321, 0.010)
 
 
+def timed(
+    monkeypatch: pytest.MonkeyPatch, shelf: Shelf, new: Iterator[float], usual: Iterator[float]
+) -> None:
+    """Rounds take as long as these say, per item."""
+    monkeypatch.setattr(
+        install,
+        "_timed",
+        lambda model, *_: (new if model.folder.is_relative_to(shelf.folder) else usual).__next__,
+    )
+
+
 def test_a_slow_model_is_refused_unless_forced(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def seconds(model: manifest.Manifest, *_: object) -> float:
-        return 0.1 if model.folder.is_relative_to(shelf.folder) else 0.01
-
-    monkeypatch.setattr(install, "_time", seconds)
+    timed(monkeypatch, shelf, repeat(0.1), repeat(0.01))
     data = package_of(tmp_path)
-    assert "takes 100.0 ms" in refused(shelf, data)
+    assert "takes 100.0 ms where the one in use takes 10.0 ms" in refused(shelf, data)
     install_on(shelf, data, force=True)
 
 
-def test_a_time_is_the_best_round_s_per_item(shelf: Shelf) -> None:
-    ticks = iter([0.0, 8.0, 10.0, 14.0, 20.0, 28.0, 30.0, 38.0, 40.0, 48.0])
+def test_a_busy_kit_does_not_make_a_model_slow(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = chain(repeat(0.5, install.LEAST_ROUNDS + 3), repeat(0.01))
+    timed(monkeypatch, shelf, busy, repeat(0.01))
+    install_on(shelf, package_of(tmp_path))
+
+
+def test_a_time_is_one_item_s(shelf: Shelf) -> None:
+    ticks = iter([0.0, 8.0])
     model = models.find_model(VOICE)
-    batch = goldens.batch(model)
-    assert install._time(model, "tflite", 1, batch, lambda: next(ticks)) == pytest.approx(4 / len(batch))
+    assert install._timed(model, "tflite", 1, lambda: next(ticks))() == 8 / len(goldens.batch(model))
 
 
 # ── The disk ─────────────────────────────────────────────────────────────────────────────────────────
