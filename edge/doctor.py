@@ -22,8 +22,8 @@ from edge.visit import Visit, VisitError, broker_address
 
 COLOURS: Mapping[Status, str] = {"ok": "32", "warning": "33", "failure": "1;31", "skipped": "2"}
 """SGR codes; on a terminal only, and beside a word."""
-KEPT_S = 1.0
-"""What a broker keeps comes at once."""
+KEPT_S = 3.0
+"""What a broker keeps comes at once, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,8 @@ def test_all_well_is_exit_code_0(config: Path, broker: int, capsys, monkeypatch)
     config.write_text(text.replace(port, str(broker)))
     monkeypatch.setattr("edge.checks.clock.time_quality", lambda: "synced")
     monkeypatch.setattr("edge.checks.kit._unit", dict)
+    monkeypatch.setattr("edge.vitals.temperature_c", lambda _path: 50.0)
+    monkeypatch.setattr("edge.checks.power._flags", lambda _patient: 0)
     assert main(["doctor", "--config", str(config), "--language", "en"]) == 0, capsys.readouterr().out
     told = capsys.readouterr().out
     assert "FAILURE" not in told
