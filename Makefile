@@ -7,8 +7,11 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check
 ARGS ?=
 TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 
+# Node-RED 5 asks for Node 22.9, which Debian 12 and 13 do not have.
+NODE_PACKAGES := node-red@4 @asyncapi/parser@3
+
 .DEFAULT_GOAL := help
-.PHONY: help contract demo test lint test-browser train-env test-train bench deb test-deb test-arm64 clean
+.PHONY: help contract demo test lint test-browser test-others train-env test-train bench deb test-deb test-arm64 clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -31,6 +34,12 @@ contract: $(VENV)/.kit ## write docs/contract and the tables of docs/events.md f
 test-browser: $(VENV)/.dev ## the dashboard in Debian's Chromium
 	@systemd/debian-packages.sh chromium
 	$(RUN) -m pytest -q -m browser $(ARGS)
+
+test-others: $(VENV)/.dev ## programs of others that read our messages: Node-RED, AsyncAPI's parser (from npm)
+	@systemd/debian-packages.sh --wish nodejs npm mosquitto
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/share/node $(NODE_PACKAGES) \
+		|| echo "npm did not install $(NODE_PACKAGES): their tests are skipped"
+	$(RUN) -m pytest -q -rs tests/test_others.py tests/test_discovery.py $(ARGS)
 
 train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for the CPU, 3 GB)
 
