@@ -6,6 +6,8 @@ resistor, between its pin and ground. The lamp follows ``OpenDevices``, never a 
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -56,6 +58,8 @@ class Panel:
             self._led.value = burning
 
     def _take(self, key: str, make: Callable[[Any], Any]) -> Any:
+        # lgpio puts a pipe into its working folder, which under systemd is one that nobody may write to.
+        os.environ.setdefault("LG_WD", tempfile.gettempdir())
         try:
             import gpiozero  # noqa: PLC0415 -- only kits with a panel need it
         except ImportError:
