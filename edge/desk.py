@@ -16,6 +16,7 @@ from edge.events import (
     EventError,
     Health,
     MoodWindow,
+    Reduced,
     Session,
     SourceDetail,
     SourceStatus,
@@ -93,6 +94,9 @@ class Desk:
             event = self._stamp.window(window)
             self._publish(event)
             self._retain("state", to_json(state_of(event)))
+        if self._kit.tend_load(now):
+            self._health_due = now  # worth telling at once
+            logger.info("load: %s", self._reduced() or "looks as hard as the settings ask")
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
             self._tell("health", to_json(self._health(now)))
@@ -238,6 +242,20 @@ class Desk:
             at = self._stamp.time(time.monotonic())
             self._retain(f"source/{name}/detail", to_json(SourceDetail(SCHEMA, at, status, problem, text)))
 
+    def _reduced(self) -> Reduced | None:
+        governor = self._kit.governor
+        if governor is None or governor.reason is None:
+            return None
+        now = governor.effort
+        return Reduced(
+            reason=governor.reason,
+            since=self._stamp.time(governor.since),
+            fps=now.fps,
+            search_px=now.search_px,
+            reads_per_s=now.reads_per_s,
+            misses_far_faces=now.search_px < governor.full.search_px,
+        )
+
     def _problem(self, name: SourceName) -> str | None:
         return self._details[name][1] if name in self._details else None
 
@@ -277,6 +295,8 @@ class Desk:
             outbox_damaged=outbox.damaged if outbox is not None else 0,
             camera_problem=self._problem("camera"),
             microphone_problem=self._problem("microphone"),
+            cpu_percent=self._kit.cpu_percent,
+            reduced=self._reduced(),
         )
 
 

@@ -109,6 +109,24 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
+class Reduced:
+    """How hard a kit looks that is told, or has, to look less hard than its settings ask."""
+
+    reason: str
+    """``cpu``, ``heat``, ``throttled`` or ``hearing`` (sound was late or lost); more may come."""
+    since: UtcTime
+    """When it changed last."""
+    fps: Amount
+    """Frames searched for faces per second, at most."""
+    search_px: Count
+    """Width at which they are searched."""
+    reads_per_s: Amount
+    """Readings of one face per second, at most."""
+    misses_far_faces: bool
+    """True when ``search_px`` is reduced: fewer people are counted in the back of the room."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """On ``health`` every 30 s."""
 
@@ -140,6 +158,10 @@ class Health:
     camera_problem: str | None = None
     """As in the camera's detail; None when there is none."""
     microphone_problem: str | None = None
+    cpu_percent: Amount | None = None
+    """Of one core, the whole daemon, over the last two seconds; None on a kit without a camera."""
+    reduced: Reduced | None = None
+    """None while the kit looks as hard as its settings ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, legibility
 from edge.flow import Mailbox, OpenDevices
+from edge.load import Ceiling, Effort, Governor, Strain, ladder
 from edge.manifest import ImageInput, Manifest
 from edge.models import open_model, shelf_of
 from edge.mood import RoomMood, Rules
@@ -36,12 +37,21 @@ from edge.panel import Panel
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
-from edge.sources import Camera, Microphone, is_recorded, open_camera, open_microphone, replay_uri
+from edge.sources import (
+    BLOCK_SAMPLES,
+    Camera,
+    Microphone,
+    is_recorded,
+    open_camera,
+    open_microphone,
+    replay_uri,
+)
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
 from edge.trial import Trials
 from edge.types import (
+    RATE_HZ,
     AudioBlock,
     EdgeError,
     Frame,
@@ -75,30 +85,65 @@ class Report(NamedTuple):
 class Eyes:
     """Frame -> how many faces, and a reading of each."""
 
-    def __init__(self, finder: FaceFinder, reader: ExpressionReader, *, max_fps: float) -> None:
-        """Look at no more than *max_fps* frames per second, by the frames' own times."""
+    FORGET_S = 3.0
+    """A track that was not in sight for so long has no place in the order of readings any more."""
+
+    def __init__(
+        self,
+        finder: FaceFinder,
+        reader: ExpressionReader,
+        effort: Effort,
+        *,
+        search_at: Callable[[int], None] | None = None,
+    ) -> None:
+        """Look no harder than *effort*, by the frames' own times; *search_at* sets the detector's width."""
         self._finder, self._reader = finder, reader
         self.model = reader.model
-        self._period_s = 1 / max_fps
+        self.effort = effort
+        """May be replaced at any time, from any thread."""
+        self._search_at = search_at
         self._due = float("-inf")
+        self._reads_due: dict[int, float] = {}
+
+    @property
+    def resizable(self) -> bool:
+        """Whether the detector can search at another width."""
+        return self._search_at is not None
 
     def __call__(self, frame: Frame) -> list[Observation | Presence]:
-        """Nothing for a frame that comes sooner than needed."""
+        """Nothing for a frame that comes sooner than needed; a face is read again only when that is due."""
         if frame.at < self._due:
             return []
-        # Half a period of slack keeps the rate at max_fps when the camera's rate is no multiple of it.
-        self._due = max(self._due + self._period_s, frame.at + self._period_s / 2)
+        effort = self.effort
+        self._due = _next_due(self._due, frame.at, 1 / effort.fps)
+        if self._search_at is not None:
+            self._search_at(effort.search_px)
         faces = self._finder(frame)
-        found: list[Observation | Presence] = [Presence(frame.at, len(faces))]
         readable = [face for face in faces if legibility(face.crop) > 0]
-        for face, scores in zip(readable, self._reader(readable), strict=True):
+        found: list[Observation | Presence] = [
+            Presence(frame.at, len(faces), tuple(face.track for face in readable))
+        ]
+        due = [face for face in readable if frame.at >= self._reads_due.get(face.track, float("-inf"))]
+        for face, scores in zip(due, self._reader(due), strict=True):
             found.append(Observation("face", face.at, scores, legibility(face.crop), face.track))
+            before = self._reads_due.get(face.track, float("-inf"))
+            self._reads_due[face.track] = _next_due(before, frame.at, 1 / effort.reads_per_s)
+        self._reads_due = {t: at for t, at in self._reads_due.items() if frame.at - at < self.FORGET_S}
         return found
 
     def reset(self) -> None:
         """Another camera, or a gap."""
         self._due = float("-inf")
+        self._reads_due.clear()
         self._finder.reset()
+
+
+def _next_due(due: float, at: float, period_s: float) -> float:
+    """When to do again what was due at *due* and is done at *at*.
+
+    Half a period of slack keeps the rate when frames come at no multiple of it.
+    """
+    return max(due + period_s, at + period_s / 2)
 
 
 class Ears:
@@ -179,6 +224,14 @@ class Kit:
         self.reports: Mailbox[Report] = Mailbox(64)
         self.commands: Mailbox[Command] = Mailbox(64)
         self.pace = Pace()
+        self.governor: Governor | None = None
+        if self.eyes is not None:
+            efforts = ladder(
+                full_effort(settings), window_s=settings.mood.window_s, resizable=self.eyes.resizable
+            )
+            self.governor = Governor(efforts, Ceiling(settings.load.cpu_percent, settings.load.temperature_c))
+        self._measured = (time.monotonic(), time.process_time(), 0)
+        self.cpu_percent: float | None = None
         self._judges: dict[SourceName, PictureJudge | SoundJudge] = {}
         if self.has["camera"] and not is_recorded(settings.camera.uri):
             self._judges["camera"] = PictureJudge(after_s=settings.camera.problem_after_s)
@@ -331,7 +384,30 @@ class Kit:
             if not self.switches.allows(name):
                 self.devices.dismiss(name)
 
+    def tend_load(self, now: float) -> bool:
+        """Measure how hard the board works when that is due, and look less hard or harder; whether so."""
+        governor, eyes = self.governor, self.eyes
+        if governor is None or eyes is None or not governor.due(now):
+            return False
+        (at, cpu_s, lost), self._measured = (
+            self._measured,
+            (now, time.process_time(), self.blocks.dropped),
+        )
+        self.cpu_percent = round(100 * (self._measured[1] - cpu_s) / max(now - at, 1e-3), 1)
+        strain = Strain(
+            at=now,
+            cpu_percent=self.cpu_percent,
+            temperature_c=vitals.temperature_c(),
+            throttled=vitals.throttled(),
+            heard_late_s=len(self.blocks) * BLOCK_SAMPLES / RATE_HZ,
+            lost_blocks=self.blocks.dropped - lost,
+        )
+        changed = governor.heed(strain)
+        eyes.effort = governor.effort
+        return changed
+
     def _see(self, eyes: Eyes) -> Lane:
+        vitals.give_way()  # sound is little work and cannot wait; pictures can be left out
         while True:
             frame = self.frames.get(timeout_s=0.5)
             if frame is None:
@@ -420,8 +496,16 @@ def make_eyes(settings: Settings, *, random: Random, trials: Trials | None = Non
     if not isinstance(model.input, ImageInput):
         raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
     cv2.setNumThreads(1)  # four small cores are shared by four lanes; OpenCV's pool would spin on all of them
-    finder = FaceFinder(make_detector(settings), margin=model.input.margin, random=random)
-    return Eyes(finder, ExpressionReader(model, runtime), max_fps=settings.faces.max_fps)
+    detector = make_detector(settings)
+    finder = FaceFinder(detector, margin=model.input.margin, random=random)
+    search_at: Callable[[int], None] | None = getattr(detector, "search_at", None)
+    return Eyes(finder, ExpressionReader(model, runtime), full_effort(settings), search_at=search_at)
+
+
+def full_effort(settings: Settings) -> Effort:
+    """How hard the settings ask to look."""
+    faces = settings.faces
+    return Effort(faces.max_fps, faces.search_px, faces.reads_per_s)
 
 
 def make_detector(settings: Settings) -> Detector:

@@ -19,7 +19,7 @@ cannot look less surprised because somebody talks.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
@@ -109,6 +109,8 @@ class _Open:
     """A window that is still filling."""
 
     people: list[int] = field(default_factory=list)
+    seen: Counter[int] = field(default_factory=Counter)
+    """In how many frames each track was in sight."""
     tracks: defaultdict[int, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     voice: _Tally = field(default_factory=_Tally)
 
@@ -137,6 +139,7 @@ class RoomMood:
         window = self._open[index]
         if isinstance(item, Presence):
             window.people.append(item.people)
+            window.seen.update(item.tracks)
         elif item.modality == "face":
             label, prob = self._read_face(item)
             window.tracks[item.track].add(self._viewed(label), prob, item.weight)
@@ -187,9 +190,11 @@ class RoomMood:
     def _sum_up(self, index: int, window: _Open) -> Window:
         rules = self._rules
         start = self._origin + index * rules.window_s
-        tallies = [tally for tally in window.tracks.values() if tally.weight > 0]
-        most = max((tally.readings for tally in tallies), default=1)
-        presence = [tally.readings / most for tally in tallies]
+        read = {track: tally for track, tally in window.tracks.items() if tally.weight > 0}
+        tallies = list(read.values())
+        # A face is read less often than seen, and not all equally often: sight tells how long it was there.
+        there = [max(window.seen[track], tally.readings) for track, tally in read.items()]
+        presence = [frames / max(there) for frames in there]
         people = median_low(window.people) if window.people else 0
         voice = window.voice
         nothing = not tallies and not voice.readings

@@ -62,6 +62,18 @@ class Faces:
     """RetinaFace looks at a picture of this width; smaller is faster and misses far faces."""
     max_fps: float = 5.0
     """Frames looked at per second; the camera may deliver more."""
+    reads_per_s: float = 2.0
+    """Readings of one face per second; in between it is only followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """When to look less hard; edge.load says in which order. 0 sets no limit."""
+
+    cpu_percent: float = 80.0
+    """Of one core, for the whole daemon; 400 is all of a Raspberry Pi."""
+    temperature_c: float = 75.0
+    """Of the processor. A Raspberry Pi slows itself down at 80."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,7 @@ class Settings:
     camera: Camera = field(default_factory=Camera)
     microphone: Microphone = field(default_factory=Microphone)
     faces: Faces = field(default_factory=Faces)
+    load: Load = field(default_factory=Load)
     expression: Classifier = field(default_factory=lambda: Classifier(model="face-expression"))
     tone: Classifier = field(default_factory=lambda: Classifier(model="voice-tone"))
     mood: Mood = field(default_factory=Mood)
@@ -190,6 +203,9 @@ class Settings:
         _require(160 <= self.faces.search_px <= 3840, "faces.search_px", "160 to 3840 pixels")
         for key, source in (("camera", self.camera), ("microphone", self.microphone)):
             _require(0 <= source.problem_after_s <= 3600, f"{key}.problem_after_s", "0 to 3600 seconds")
+        _require(0.1 <= self.faces.reads_per_s <= 60, "faces.reads_per_s", "0.1 to 60")
+        _require(0 <= self.load.cpu_percent <= 10_000, "load.cpu_percent", "0 to 10000 per cent of one core")
+        _require(0 <= self.load.temperature_c <= 120, "load.temperature_c", "0 to 120 degrees Celsius")
         _require(0.1 <= self.faces.max_fps <= 60, "faces.max_fps", "0.1 to 60")
         _require(1 <= self.expression.threads <= 16, "expression.threads", "1 to 16")
         _require(1 <= self.tone.threads <= 16, "tone.threads", "1 to 16")

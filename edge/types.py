@@ -147,6 +147,8 @@ class Presence:
 
     at: float
     people: int
+    tracks: tuple[int, ...] = ()
+    """Those of them that can be read, whether they were read in this frame or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import threading
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
@@ -29,6 +33,16 @@ def rss_mb(statm: Path = Path("/proc/self/statm")) -> float:
     except (OSError, ValueError, IndexError):
         return 0.0
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def give_way(nice: int = 10) -> None:
+    """Have the kernel prefer every other thread of this process to the calling one."""
+    try:
+        thread = threading.get_native_id()
+        mine = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(mine + nice, 19))
+    except OSError as error:
+        logger.warning("the picture's thread cannot give way to the sound's: %s", error)
 
 
 def temperature_c(path: Path = THERMAL) -> float | None:

@@ -49,6 +49,27 @@ def test_six_of_eight_happy_is_a_happy_room() -> None:
     assert window.suppressed is None
 
 
+def test_five_faces_read_out_of_step_are_five_people() -> None:
+    """Seen in every look, read every other second: some have three readings in the window, some two."""
+    items: list[Observation | Presence] = []
+    for step in range(25):
+        items.append(Presence(step / 5, 5, tuple(range(5))))
+        items += [face(step / 5, track, "happy") for track in range(5) if step % 10 == track + track // 2]
+    (window,) = windows(items, 6.0)
+    assert window.face_readings < 15
+    assert (window.mood, window.suppressed) == ("happy", None)
+
+
+def test_a_face_that_left_counts_for_the_part_that_it_was_seen() -> None:
+    items: list[Observation | Presence] = []
+    for step in range(25):
+        there = tuple(range(6)) if step < 5 else tuple(range(4))
+        items.append(Presence(step / 5, 5, there))
+        items += [face(step / 5, track, "happy") for track in there]
+    (window,) = windows(items, 6.0)
+    assert window.suppressed == "too_few_people", "four and two fifths"
+
+
 def test_a_group_below_the_minimum_says_nothing_but_why() -> None:
     (window,) = windows(crowd(["happy"] * 4), 6.0)
     assert (window.suppressed, window.mood, window.shares, window.people) == ("too_few_people", None, {}, 4)

@@ -35,6 +35,10 @@ class RetinaFace:
         self._min_score = min_score
         self._side = side
 
+    def search_at(self, side: int) -> None:
+        """Bring the longer side of the next pictures to so many pixels."""
+        self._side = side
+
     def __call__(self, image: ImageArray) -> list[tuple[Box, float]]:
         """Box (fractions of the picture) and probability of each face in H x W x 3 BGR, best first."""
         height, width = image.shape[:2]
