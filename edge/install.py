@@ -104,7 +104,8 @@ def check_alone(model: Manifest) -> None:
             f"{model.id}: its labels are {', '.join(model.labels)[:100]}; for {model.task} they must be "
             f"{', '.join(TASK_LABELS[model.task])}"
         )
-    if not (math.isfinite(model.temperature) and 0 < model.uncertain_below < 1):
+    sure = math.isfinite(model.temperature) and 0 < model.uncertain_below < 1
+    if not (sure and 0 <= model.negative_below < 1):
         raise ModelError(f"{model.id}: its calibration makes no sense")
     try:
         _check_numbers(model.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from convert.sign import pack, seal
-from edge import models
+from edge import manifest, models
 from edge.install import InUse, install
 from edge.manifest import Manifest
 from edge.package import ALWAYS, Key
@@ -21,11 +22,13 @@ PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 KEY = Key("sekolah", PRIVATE.public_key().public_bytes_raw())
 WEIGHTS = ("model.int8.onnx", "model.int8.tflite")
 NAMES = [*ALWAYS, *WEIGHTS]
+SHIPPED = {name: manifest.load(ROOT / "models" / name).version for name in ("face-expression", "voice-tone")}
+"""Versions of the shipped models; those of the tests are far above."""
 
 Change = Callable[[str], str]
 
 
-def folder_of(path: Path, *, name: str = "voice-tone", version: str = "1.2.0", change: Change = str) -> Path:
+def folder_of(path: Path, *, name: str = "voice-tone", version: str = "71.2.0", change: Change = str) -> Path:
     """A copy of a shipped model with another version, its model.toml changed."""
     folder = path / name
     shutil.copytree(ROOT / "models" / name, folder)
@@ -35,8 +38,21 @@ def folder_of(path: Path, *, name: str = "voice-tone", version: str = "1.2.0", c
     return folder
 
 
+def line(key: str, value: str) -> Change:
+    """A change that gives *key* another value in model.toml, where it stands first."""
+
+    def change(toml: str) -> str:
+        changed, count = re.subn(
+            rf"^{key} = .*$", lambda _: f"{key} = {value}", toml, count=1, flags=re.MULTILINE
+        )
+        assert count == 1
+        return changed
+
+    return change
+
+
 def package_of(
-    path: Path, *, name: str = "voice-tone", version: str = "1.2.0", change: Change = str
+    path: Path, *, name: str = "voice-tone", version: str = "71.2.0", change: Change = str
 ) -> bytes:
     """The same as a package; no check of the workshop is in the way of a spoilt one."""
     folder = folder_of(path / f"{name}-{version}", name=name, version=version, change=change)

@@ -20,7 +20,7 @@ from edge.shelf import Shelf
 from edge.trial import TrialError
 from edge.types import ModelError
 from tests.conftest import ROOT, Subscriber, eventually
-from tests.packages import KEY, install_on, package_of
+from tests.packages import KEY, SHIPPED, install_on, package_of
 from tests.test_daemon import Running, settings
 
 NAME = "face-expression"
@@ -32,7 +32,7 @@ def infos(subscriber: Subscriber) -> list[Info]:
 
 def on_trial(tmp_path: Path, wanted: Settings) -> Shelf:
     shelf = shelf_of(wanted)
-    install_on(shelf, package_of(tmp_path, name=NAME, version="9.0.0"))
+    install_on(shelf, package_of(tmp_path, name=NAME, version="79.0.0"))
     return shelf
 
 
@@ -45,8 +45,8 @@ def test_a_new_model_is_used_told_and_confirmed(
     with Running(wanted):
         eventually(lambda: infos(subscriber) and not infos(subscriber)[-1].models[0].trial)
     first, last = infos(subscriber)[0].models[0], infos(subscriber)[-1].models[0]
-    assert (first.id, first.trial) == ("face-expression@9.0.0", True)
-    assert (last.id, last.trial, last.instead_of) == ("face-expression@9.0.0", False, "")
+    assert (first.id, first.trial) == ("face-expression@79.0.0", True)
+    assert (last.id, last.trial, last.instead_of) == ("face-expression@79.0.0", False, "")
     assert shelf.record(NAME).trial is None
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_fails_in_the_room_ends_the_daemon_and_the_next_start_uses_
     right = ExpressionReader.__call__
 
     def read(reader: ExpressionReader, faces: list[object]) -> object:
-        if faces and reader.model.version == "9.0.0":
+        if faces and reader.model.version == "79.0.0":
             raise ModelError("the model eats something else")
         return right(reader, faces)  # type: ignore[arg-type]
 
@@ -67,8 +67,8 @@ def test_a_model_that_fails_in_the_room_ends_the_daemon_and_the_next_start_uses_
     with pytest.raises(TrialError, match="eats something else"), broken:
         eventually(lambda: not broken.thread.is_alive())
     with Running(wanted):
-        eventually(lambda: infos(subscriber)[-1].models[0].instead_of == "9.0.0")
-    assert infos(subscriber)[-1].models[0].id == "face-expression@1.1.0"
+        eventually(lambda: infos(subscriber)[-1].models[0].instead_of == "79.0.0")
+    assert infos(subscriber)[-1].models[0].id == f"face-expression@{SHIPPED[NAME]}"
 
 
 def test_a_daemon_that_is_killed_while_it_tries_a_model_comes_back_with_the_one_before(
@@ -80,14 +80,14 @@ def test_a_daemon_that_is_killed_while_it_tries_a_model_comes_back_with_the_one_
     config.write_text(f'kit = "k1"\nstate_dir = "{tmp_path}"\n')
     command = [sys.executable, "-m", "edge", "run", "--mode", "class", "--config", str(config)]
     command += ["--camera", "pattern:", "--microphone", "none", "--mqtt", f"mqtt://127.0.0.1:{broker}"]
-    for version in ("9.0.0", "1.1.0"):
+    for version in ("79.0.0", SHIPPED[NAME]):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
             eventually(lambda version=version: told(subscriber, version))
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-    assert infos(subscriber)[-1].models[0].instead_of == "9.0.0"
+    assert infos(subscriber)[-1].models[0].instead_of == "79.0.0"
     assert "without a word" in shelf.record(NAME).why
 
 
@@ -100,13 +100,13 @@ def test_a_model_that_was_damaged_on_the_card_gives_way(
 ) -> None:
     wanted = settings(tmp_path, broker, camera=Camera("pattern:"))
     shelf = on_trial(tmp_path, wanted)
-    shelf.confirm(NAME, "9.0.0")
-    (shelf.place(NAME, "9.0.0") / "model.int8.tflite").write_bytes(b"")
+    shelf.confirm(NAME, "79.0.0")
+    (shelf.place(NAME, "79.0.0") / "model.int8.tflite").write_bytes(b"")
     with Running(wanted):
         eventually(lambda: infos(subscriber))
     (model,) = infos(subscriber)[-1].models
-    assert (model.id, model.instead_of) == ("face-expression@1.1.0", "9.0.0")
-    assert shelf.record(NAME).current == "9.0.0", "a bad read is no reason to forget it"
+    assert (model.id, model.instead_of) == (f"face-expression@{SHIPPED[NAME]}", "79.0.0")
+    assert shelf.record(NAME).current == "79.0.0", "a bad read is no reason to forget it"
 
 
 # ── Commands ─────────────────────────────────────────────────────────────────────────────────────────
@@ -128,21 +128,21 @@ def test_install_list_verify_and_roll_back(
 ) -> None:
     monkeypatch.setattr("edge.install.SLOWEST", 1e9)  # a busy machine is no slow model
     package = tmp_path / "new.suasana"
-    package.write_bytes(package_of(tmp_path, version="1.2.0"))
+    package.write_bytes(package_of(tmp_path, version="71.2.0"))
     assert run("install", "--config", config, package) == 0
     told = capsys.readouterr().out
     assert "signed by sekolah" in told
     assert "tflite: golden answers as they should be" in told
     assert "onnx: golden answers as they should be" in told
-    assert "voice-tone@1.2.0 is installed, on trial" in told
+    assert "voice-tone@71.2.0 is installed, on trial" in told
     assert run("verify", "--config", config) == 0
     listed = capsys.readouterr().out
-    assert "voice-tone@1.0.0  tone  tflite, onnx  shipped, not in use" in listed
-    assert "voice-tone@1.2.0  tone  tflite, onnx  on trial" in listed
+    assert f"voice-tone@{SHIPPED['voice-tone']}  tone  tflite, onnx  shipped, not in use" in listed
+    assert "voice-tone@71.2.0  tone  tflite, onnx  on trial" in listed
     assert run("rollback", "--config", config) == 0
     assert "voice-tone: the shipped model is used from the next start" in capsys.readouterr().out
     assert run("list", "--config", config) == 0
-    assert "voice-tone@1.0.0  tone  tflite, onnx  shipped  " in capsys.readouterr().out
+    assert f"voice-tone@{SHIPPED['voice-tone']}  tone  tflite, onnx  shipped  " in capsys.readouterr().out
 
 
 def test_what_was_given_up_is_listed_with_its_reason(
@@ -150,9 +150,9 @@ def test_what_was_given_up_is_listed_with_its_reason(
 ) -> None:
     shelf = shelf_of(load(config))
     install_on(shelf, package_of(tmp_path))
-    shelf.roll_back("voice-tone", version="1.2.0", why="it is\ndeaf")
+    shelf.roll_back("voice-tone", version="71.2.0", why="it is\ndeaf")
     assert run("list", "--config", config) == 0
-    assert "voice-tone@1.2.0  given up: it is deaf" in capsys.readouterr().out
+    assert "voice-tone@71.2.0  given up: it is deaf" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_verify_judges_the_signature_and_the_files_again(
 ) -> None:
     shelf = shelf_of(load(config))
     install_on(shelf, package_of(tmp_path))
-    card = shelf.place("voice-tone", "1.2.0") / "MODEL_CARD.md"
+    card = shelf.place("voice-tone", "71.2.0") / "MODEL_CARD.md"
     whole = card.read_bytes()
     card.write_bytes(whole + b" ")
     assert run("verify", "--config", config) == 2
@@ -198,7 +198,7 @@ def test_several_installed_models_have_to_be_told_apart(
 ) -> None:
     shelf = shelf_of(load(config))
     install_on(shelf, package_of(tmp_path))
-    install_on(shelf, package_of(tmp_path, name=NAME, version="9.0.0"))
+    install_on(shelf, package_of(tmp_path, name=NAME, version="79.0.0"))
     assert run("rollback", "--config", config) == 2
     assert "say which model: face-expression or voice-tone" in capsys.readouterr().err
     assert run("rollback", "--config", config, NAME) == 0

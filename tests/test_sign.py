@@ -15,7 +15,7 @@ from convert.sign import KeyFileError
 from edge import package
 from edge.package import trusted_keys
 from tests.conftest import ROOT
-from tests.packages import folder_of
+from tests.packages import folder_of, line
 
 
 def test_a_key_pair_signs_what_the_kit_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,8 +30,8 @@ def test_a_key_pair_signs_what_the_kit_reads(tmp_path: Path, capsys: pytest.Capt
     folder = folder_of(tmp_path)
     command = ["sign", "--model", str(folder), "--key", str(private), "--out"]
     assert main([*command, str(tmp_path)]) == 0
-    assert "voice-tone@1.2.0, 0.8 MB" in capsys.readouterr().out
-    path = tmp_path / "voice-tone-1.2.0.suasana"
+    assert "voice-tone@71.2.0, 0.8 MB" in capsys.readouterr().out
+    path = tmp_path / "voice-tone-71.2.0.suasana"
     found = package.open(path.read_bytes(), [key])
     assert found.files == {file.name: file.read_bytes() for file in folder.iterdir()}
     assert main([*command, str(tmp_path / "again")]) == 0
@@ -119,8 +119,8 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         (lambda folder: (folder / "MODEL_CARD.md").unlink(), "MODEL_CARD.md"),
         (lambda folder: (folder / "golden.toml").unlink(), "golden.toml"),
         (lambda folder: (folder / "model.int8.onnx").write_bytes(b""), "altered or torn"),
-        (lambda folder: edit(folder, 'version = "1.2.0"', 'version = "new"'), "three whole numbers"),
-        (lambda folder: edit(folder, "floor_db = 60.0", "floor_db = 30.0"), "off its golden answers"),
+        (lambda folder: edit(folder, "version", '"new"'), "three whole numbers"),
+        (lambda folder: edit(folder, "floor_db", "20.0"), "off its golden answers"),
     ],
 )
 def test_what_no_kit_would_install_is_not_signed(
@@ -144,11 +144,9 @@ def test_what_no_kit_would_install_is_not_signed(
     assert not (tmp_path / "out").exists()
 
 
-def edit(folder: Path, old: str, new: str) -> None:
+def edit(folder: Path, key: str, value: str) -> None:
     path = folder / "model.toml"
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
+    path.write_text(line(key, value)(path.read_text("utf-8")), "utf-8")
 
 
 def test_the_keys_are_openssl_s_as_well(tmp_path: Path) -> None:
