@@ -68,6 +68,15 @@ check "no capability, no new privileges, a system call filter" bash -c "grep -q 
 check "no core file, no swap" bash -c "grep 'Max core file size *0 *0' /proc/$(main_pid)/limits && [ \$(systemctl show -P MemorySwapMax suasana) = 0 ]"
 check "nothing was refused by the sandbox" bash -c "! journalctl -u suasana -p warning -o cat | grep -iE 'not permitted|denied|read-only|bad system call'"
 
+# The same sandbox around a program that tries what it may not do.
+sed -e 's|^Type=.*|Type=oneshot|' -e 's|^ExecStart=.*|ExecStart=/usr/lib/suasana/bin/python3 -I /usr/local/share/probe.py|' \
+    -e '/^ExecReload/d' -e '/^Restart/d' -e '/^WatchdogSec/d' -e '/^\[Install\]/,$d' \
+    /usr/lib/systemd/system/suasana.service >/run/systemd/system/probe.service
+systemctl daemon-reload
+systemctl start probe 2>/dev/null
+check "the sandbox holds, and lets through what is needed" bash -c "journalctl -u probe -o cat | grep -E '^can'; [ \"\$(systemctl show -P Result probe)\" = success ]"
+rm /run/systemd/system/probe.service
+
 # ── Reload, stop, watchdog ─────────────────────────────────────────────────────────────────────────────
 pid=$(main_pid)
 sed -i 's|^room = .*|room = "Kelas 2B"|' /etc/suasana/kit.toml
