@@ -1,14 +1,14 @@
 #!/bin/bash
 # Installs, runs, reloads, upgrades and purges the package in a booted Debian:  amd64.sh [bookworm|trixie]…
-# systemd runs as in a kit, in a container of its own without a network; everything is mounted in a namespace that
-# ends with this script. Needs root, debootstrap and systemd-container.
+# systemd runs as in a kit, in a container of its own without a network; mounts and processes lie in namespaces that
+# end with this script. Needs root, debootstrap and systemd-container.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 [ "$(id -u)" = 0 ] || { echo "test-deb: needs root (sudo make test-deb)" >&2; exit 2; }
 if [ "${1:-}" != --inside ]; then
     systemd/debian-packages.sh debootstrap systemd-container
-    exec unshare --mount --propagation private "$0" --inside "$@"
+    exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0" --inside "$@"
 fi
 shift
 work=build/install
@@ -52,11 +52,13 @@ WantedBy=multi-user.target
 EOF
     ln -s /etc/systemd/system/life.service "$work/root/etc/systemd/system/multi-user.target.wants/life.service"
     echo "Booting $suite"
-    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout 900 systemd-nspawn --quiet --directory "$work/root" \
-        --system-call-filter "adjtimex clock_adjtime" --machine "suasana-test-$suite" --register=no --keep-unit --private-network --boot \
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout 2400 systemd-nspawn --quiet --directory "$work/root" \
+        --machine "suasana-test-$suite" --register=no --keep-unit --private-network --boot \
+        --system-call-filter "adjtimex clock_adjtime" \
         </dev/null >"$work/console-$suite" 2>&1 || true
     cp "$work/root/root/result" "$work/result-$suite" 2>/dev/null || : >"$work/result-$suite"
     cp "$work/root/root/journal" "$work/journal-$suite" 2>/dev/null || true
+    cp "$work/root/root/doctor" "$work/doctor-$suite" 2>/dev/null || true
     cat "$work/result-$suite"
     grep -q '^all ok' "$work/result-$suite" || { echo "$suite failed; see build/install/*-$suite" >&2; code=1; }
 done

@@ -97,8 +97,13 @@ systemctl stop suasana
 took=$((($(date +%s%N) - began) / 1000000))
 echo "        stop took $took ms"
 check "it stops in five seconds, gracefully" bash -c "[ $took -lt 5000 ] && [ \"\$(systemctl show -P Result suasana)\" = success ]"
+check "root may use the command meanwhile" suasana switch camera off --config /etc/suasana/kit.toml
+check "doctor finds nothing wrong but what is stopped" bash -c "suasana doctor --config /etc/suasana/kit.toml --language en | tee /root/doctor; true"
 check "and said so" bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/availability' | grep stopped"
 systemctl start suasana
+check "and nothing in the state is root's then" bash -c "! find /var/lib/suasana ! -user suasana | grep ."
+check "the switch is obeyed" eventually bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/info' | grep '\"camera\":\"off\"'"
+suasana switch camera on --config /etc/suasana/kit.toml
 
 # ── Upgrade, remove, install again, purge ──────────────────────────────────────────────────────────────
 kept() { cat /etc/suasana/kit.toml /etc/suasana/mqtt.password /etc/suasana/dashboard.env /var/lib/suasana/kept | sha256sum; }
