@@ -129,7 +129,7 @@ def test_scripts_pass_shellcheck(script: Path) -> None:
     program = shutil.which("shellcheck", path=f"{sys.prefix}/bin") or shutil.which("shellcheck")
     if program is None:
         pytest.skip("no shellcheck here")
-    # SC2016: what other shells and apt are to expand is in single quotes; SC2317, SC2329: checks call by name.
+    # SC2016: what other shells and apt are to expand is in single quotes; SC2317, SC2329: see check().
     done = subprocess.run(
         [program, "-e", "SC2016,SC2317,SC2329", str(script)], capture_output=True, text=True, check=False
     )
