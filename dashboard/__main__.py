@@ -11,13 +11,17 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from dashboard.app import make_app
 from dashboard.bus import AddressError, Bus, parse_address
+from dashboard.choices import Choices, Desk
+from dashboard.database import DatabaseError, Disk, open_database
+from dashboard.entry import make_code
 from dashboard.feed import Feed
-from dashboard.history import History, HistoryError
+from dashboard.people import People
 
 logger = logging.getLogger("dashboard")
 
@@ -49,28 +53,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         address = parse_address(wishes.mqtt, os.environ.get(PASSWORD))
-        history = History(wishes.data / "history.sqlite3")
+        _check(wishes)
+        database = open_database(wishes.database or wishes.data / "history.sqlite3")
         try:
+            people, desk = People(database), Desk(database, Choices(retention_days=wishes.retention_days))
             listener = _listen(wishes.host, wishes.port)
-        except OSError:
-            history.close()
+        except (DatabaseError, OSError):
+            database.close()
             raise
-    except (AddressError, HistoryError, OSError) as error:
+    except (AddressError, DatabaseError, OSError) as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    feed = Feed(history, clock=time.time, retention_days=wishes.retention_days)
+    feed = Feed(Disk(database), clock=time.time, retention_days=lambda: desk.now.retention_days)
     bus = Bus(address, on_message=feed.receive, on_connection=feed.connect)
-    if wishes.host not in LOOPBACK:
-        logger.warning("anybody who can reach %s can see the room's mood and use the switches", wishes.host)
     hosts = {socket.gethostname(), f"{socket.gethostname()}.local", *wishes.allow_host}
+    code = make_code()
     config = uvicorn.Config(
-        make_app(feed, bus, hosts=hosts), log_level="warning", access_log=False, server_header=False
+        make_app(feed, bus, people, desk, code=code, hosts=hosts, demo=wishes.demo),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ssl_certfile=wishes.tls_cert,
+        ssl_keyfile=wishes.tls_key,
     )
     host = f"[{wishes.host}]" if ":" in wishes.host else wishes.host
-    logger.info("dashboard on http://%s:%d/, broker %s", host, listener.getsockname()[1], address.shown)
+    home = f"{'https' if wishes.tls_cert else 'http'}://{host}:{listener.getsockname()[1]}/"
+    logger.info("dashboard on %s, broker %s", home, address.shown)
+    if not people.accounts and not wishes.demo:
+        logger.info("first set-up: %ssetup#%s (the code is %s)", home, code, code)
+    if wishes.host not in LOOPBACK and not wishes.tls_cert:
+        logger.warning("passwords cross the network in the clear: give --tls-cert and --tls-key")
     with suppress(KeyboardInterrupt):
         Server(config, feed).run(sockets=[listener])
     return 0
+
+
+def _check(wishes: argparse.Namespace) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        OSError: says what.
+    """
+    if wishes.demo and wishes.host not in LOOPBACK:
+        raise OSError("--demo lets everybody in, so it works on 127.0.0.1, ::1 and localhost only")
+    if bool(wishes.tls_cert) != bool(wishes.tls_key):
+        raise OSError("--tls-cert and --tls-key: give both")
+    for name in (wishes.tls_cert, wishes.tls_key):
+        if name and not os.access(name, os.R_OK):
+            raise OSError(f"{name}: cannot be read")
+    if wishes.database and urlsplit(wishes.database).password is not None:
+        raise OSError("a password does not belong in an address; set PGPASSWORD")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -95,8 +127,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="where the history lies (%(default)s)",
     )
     parser.add_argument(
-        "--retention-days", type=_days, default=30.0, metavar="N", help="how long it is kept (%(default)g)"
+        "--database", metavar="URL", help="postgresql://[user@]host[:port]/name instead of a file in DIR"
     )
+    parser.add_argument(
+        "--retention-days",
+        type=_days,
+        default=30.0,
+        metavar="N",
+        help="how long it is kept until somebody chooses otherwise in the page (%(default)g)",
+    )
+    parser.add_argument("--demo", action="store_true", help="no login; on this machine only")
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM) for https")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument(
         "--allow-host",
         action="append",

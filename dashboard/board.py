@@ -17,6 +17,7 @@ from edge.events import (
     Health,
     Info,
     MoodWindow,
+    SourceDetail,
     SourceStatus,
     State,
     Suppressed,
@@ -63,6 +64,8 @@ class KitBoard:
     state_at: float | None = None
     """When the state was told."""
     sources: Mapping[str, SourceStatus] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with a source, as its detail tells; only of sources that have a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,10 @@ def _read(kit: KitBoard, leaf: str, payload: bytes, now: float, *, retained: boo
         status = cast("SourceStatus | None", _word(payload, SourceStatus))
         others = {name: value for name, value in kit.sources.items() if name != source}
         return replace(kit, sources=others if status is None else {**others, source: status})
+    if family == "source" and source in SOURCES and what == "detail":
+        problem = from_json(SourceDetail, payload).problem if payload else None
+        problems = {name: value for name, value in kit.problems.items() if name != source}
+        return replace(kit, problems={**problems, source: problem[:LONGEST_TEXT]} if problem else problems)
     if leaf == "event":
         read_event(kit.kit, payload)
         return kit
@@ -226,6 +233,7 @@ def view_kit(kit: KitBoard, now: float, limits: Limits) -> dict[str, Any]:
         "state_at": kit.state_at,
         "fresh": is_fresh(kit, now, limits),
         "sources": dict(kit.sources),
+        "problems": dict(kit.problems),
     }
 
 

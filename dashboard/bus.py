@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOPICS = tuple(
-    f"{BASE}/+/{leaf}" for leaf in ("availability", "info", "health", "state", "event", "source/+/status")
+    f"{BASE}/+/{leaf}"
+    for leaf in (
+        "availability",
+        "info",
+        "health",
+        "state",
+        "event",
+        "source/+/status",
+        "source/+/detail",
+        "response/+",
+    )
 )
 WAITING = 2000
 """Messages between the two threads."""

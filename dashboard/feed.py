@@ -1,6 +1,6 @@
 """Between the broker and the open pages: applies messages to the board, keeps the windows, tells every page.
 
-Everything here runs on the event loop; only the history's file is used from its own single thread.
+Everything here runs on the event loop; only the database is used from its own single thread.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import json
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from dashboard.board import Board, apply, phase, read_event, view, view_kit
 from dashboard.bus import Message
-from dashboard.history import DAY_S, History, HistoryError, Row, place
+from dashboard.database import DatabaseError, Disk
+from dashboard.history import DAY_S, History, Row, place
+from dashboard.lessons import Lessons
 from edge.events import EventError, MoodWindow, split_topic
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ KEEP_EVERY_S = 1.0
 LOOK_EVERY_S = 5.0
 """How often kits are checked for having fallen silent."""
 FORGET_EVERY_S = 3600.0
-MOST_PAGES = 100
+MOST_PAGES = 400
 MOST_PENDING = 256
 """Notes that may wait for one slow page."""
 MOST_UNKEPT = 20_000
@@ -37,11 +39,27 @@ class Full(Exception):  # noqa: N818 -- read as: raise Full
     """As many pages are open as may be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one page may be told."""
+
+    sees: Callable[[str], bool] = lambda _kit: True
+    """Whether a kit is shown at all."""
+    mood: bool = True
+    """Whether what the room looks and sounds like is shown."""
+    session: str = ""
+    """The digest of the session that opened the page."""
+
+
+ALL = Sight()
+
+
 class Page:
     """One open page: the notes that it has not taken yet."""
 
-    def __init__(self) -> None:
-        """Begin with everything."""
+    def __init__(self, sight: Sight = ALL) -> None:
+        """Begin with everything that *sight* allows."""
+        self.sight = sight
         self._notes: deque[str | None] = deque([None])
         self._news = asyncio.Event()
         self._news.set()
@@ -75,15 +93,22 @@ class Page:
 class Feed:
     """The board, its history and its pages."""
 
-    def __init__(self, history: History, *, clock: Callable[[], float], retention_days: float) -> None:
-        """Start empty. *clock* tells seconds since 1970."""
+    def __init__(
+        self, disk: Disk, *, clock: Callable[[], float], retention_days: Callable[[], float]
+    ) -> None:
+        """Start empty. *clock* tells seconds since 1970, *retention_days* how long anything is kept."""
+        self.disk, self.clock = disk, clock
+        self.history, self.lessons = History(disk.database), Lessons(disk.database)
+        self.listeners: list[Callable[[str, Row], None]] = []
+        """Who else hears of every window, with the kit's name."""
+        self.answers: Callable[[str, str, bytes], None] | None = None
+        """Who hears what kits answer: kit, verb, payload."""
         self.board = Board()
         self.broker = False
         """Whether there is a connection to the broker."""
         self.refused: Counter[str] = Counter()
         """Messages that broke the contract, by the kind of breach."""
-        self._history, self._clock, self._retention_s = history, clock, retention_days * DAY_S
-        self._disk = ThreadPoolExecutor(1, "history")
+        self._retention_days = retention_days
         self._unkept: deque[Row] = deque(maxlen=MOST_UNKEPT)
         self._pages: set[Page] = set()
         self._phases: dict[str, tuple[str, bool]] = {}
@@ -98,22 +123,28 @@ class Feed:
 
     def receive(self, message: Message) -> None:
         """Apply one message; a bad one is counted and told in the log once per kind."""
-        now = self._clock()
+        now = self.clock()
         try:
             kit, leaf = split_topic(message.topic)
+            if leaf.startswith("response/"):
+                if self.answers is not None:
+                    self.answers(kit, leaf.removeprefix("response/"), message.payload)
+                return
             self.board = apply(self.board, message.topic, message.payload, now, retained=message.retained)
             if leaf == "event":
                 event = read_event(kit, message.payload)
                 if isinstance(event.data, MoodWindow):
                     row = Row(event, place(event, now))
                     self._unkept.append(row)
-                    self._tell("window", {"kit": kit, **row.view()})
+                    self.tell("window", {"kit": kit, **row.view()}, kit, mood=True)
+                    for listen in self.listeners:
+                        listen(kit, row)
                 return
         except EventError as error:
             self._refuse(message.topic, error)
             return
         if kit in self.board.kits:
-            self._tell("kit", view_kit(self.board.kits[kit], now, self.board.limits))
+            self._tell_kit(kit, now)
             self._phases[kit] = self._phase(kit, now)
         else:
             self._phases.pop(kit, None)
@@ -122,16 +153,16 @@ class Feed:
     def connect(self, connected: bool) -> None:
         """The connection to the broker came or went."""
         self.broker = connected
-        self._tell("broker", {"connected": connected})
+        self.tell("broker", {"connected": connected})
 
     def look(self) -> None:
         """Tell the pages about kits that fell silent or whose state grew old, which no message announces."""
-        now = self._clock()
+        now = self.clock()
         for kit in self.board.kits:
             told = self._phase(kit, now)
             if self._phases.get(kit) != told:
                 self._phases[kit] = told
-                self._tell("kit", view_kit(self.board.kits[kit], now, self.board.limits))
+                self._tell_kit(kit, now)
 
     def _phase(self, kit: str, now: float) -> tuple[str, bool]:
         shown = view_kit(self.board.kits[kit], now, self.board.limits)
@@ -148,27 +179,26 @@ class Feed:
 
     # ── To the pages ─────────────────────────────────────────────────────────────────────────────────
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, sight: Sight = ALL) -> dict[str, Any]:
         """Everything a page needs to begin with, history apart."""
-        now = self._clock()
-        return {"now": now, "broker": {"connected": self.broker}, "kits": view(self.board, now)}
+        now = self.clock()
+        kits = [one for one in view(self.board, now) if sight.sees(one["kit"])]
+        if not sight.mood:
+            kits = [_without_mood(one) for one in kits]
+        return {"now": now, "broker": {"connected": self.broker}, "kits": kits}
 
-    async def stream(self) -> AsyncIterator[str]:
-        """Server-sent events for one page: a snapshot, then news, and a beat when there is none.
-
-        Raises:
-            Full: too many pages are open; raised before the first item.
-        """
-        page = Page()
+    async def stream(self, sight: Sight = ALL) -> AsyncIterator[str]:
+        """Server-sent events for one page: a snapshot, then news, and a beat when there is none."""
+        page = Page(sight)
         self._pages.add(page)
         try:
             yield "retry: 2000\n\n"
             while not page.closed:
                 notes = await page.take(BEAT_S)
                 for note in notes:
-                    yield _format("snapshot", self.snapshot()) if note is None else note
+                    yield _format("snapshot", self.snapshot(sight)) if note is None else note
                 if not notes:
-                    yield ": beat\n" + _format("beat", {"now": self._clock()})
+                    yield ": beat\n" + _format("beat", {"now": self.clock()})
         finally:
             self._pages.discard(page)
 
@@ -181,29 +211,45 @@ class Feed:
         if len(self._pages) >= MOST_PAGES:
             raise Full
 
-    def _tell(self, name: str, value: dict[str, Any]) -> None:
-        if self._pages:
-            note = _format(name, value)
-            for page in self._pages:
+    def tell(self, name: str, value: dict[str, Any], kit: str | None = None, *, mood: bool = False) -> None:
+        """Tell every page whose sight allows it; *mood* says that it is the class's data."""
+        if not self._pages:
+            return
+        note = _format(name, value)
+        for page in self._pages:
+            if (kit is None or page.sight.sees(kit)) and (page.sight.mood or not mood):
                 page.put(note)
+
+    def _tell_kit(self, kit: str, now: float) -> None:
+        if not self._pages:
+            return
+        value = view_kit(self.board.kits[kit], now, self.board.limits)
+        notes = {True: _format("kit", value), False: _format("kit", _without_mood(value))}
+        for page in self._pages:
+            if page.sight.sees(kit):
+                page.put(notes[page.sight.mood])
 
     def _resync(self) -> None:
         for page in self._pages:
             page.put(None)
 
-    def close(self) -> None:
-        """End all streams, so that the server can stop."""
+    def close(self, sessions: set[str] | None = None) -> None:
+        """End the streams of these sessions, or all of them, so that the server can stop."""
         for page in self._pages:
-            page.close()
+            if sessions is None or page.sight.session in sessions:
+                page.close()
 
     # ── The disk ─────────────────────────────────────────────────────────────────────────────────────
 
     async def windows(self, kit: str, minutes: float) -> list[dict[str, Any]]:
         """The windows of the last *minutes*, oldest first, those not yet on disk among them."""
+        now = self.clock()
+        return await self.between(kit, now - minutes * 60, now)
+
+    async def between(self, kit: str, since: float, until: float, **most: int) -> list[dict[str, Any]]:
+        """The windows from *since* to *until* (seconds since 1970), oldest first."""
         await self.keep()
-        now = self._clock()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._disk, self._history.windows, kit, now - minutes * 60, now)
+        return await self.disk.run(lambda: self.history.windows(kit, since, until, **most))
 
     async def keep(self) -> None:
         """Write what waits. A full disk costs history, never the page."""
@@ -212,16 +258,24 @@ class Feed:
         rows = list(self._unkept)
         self._unkept.clear()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._disk, self._history.add, rows)
+            await self.disk.run(self.history.add, rows)
             self._disk_complaint = ""
-        except HistoryError as error:
+        except DatabaseError as error:
             self._unkept.extendleft(reversed(rows))
-            if str(error) != self._disk_complaint:
-                self._disk_complaint = str(error)
-                logger.warning("history: %s", error)
+            self._complain(error)
+
+    async def wipe(self, kit: str) -> None:
+        """Forget everything about a room, what waits for the disk too.
+
+        Raises:
+            DatabaseError: it is still there.
+        """
+        self._unkept = deque((row for row in self._unkept if row.event.kit != kit), MOST_UNKEPT)
+        await self.disk.run(self.history.wipe, kit)
+        self.tell("wiped", {"kit": kit}, kit)
 
     async def tend(self) -> None:
-        """Keep, look and forget until cancelled."""
+        """Keep, look, follow the plans and forget until cancelled."""
         loop = asyncio.get_running_loop()
         forget_due, look_due = loop.time(), loop.time()
         while True:
@@ -229,23 +283,43 @@ class Feed:
             if loop.time() >= look_due:
                 look_due = loop.time() + LOOK_EVERY_S
                 self.look()
+                await self._follow_plans()
             if loop.time() >= forget_due:
                 forget_due = loop.time() + FORGET_EVERY_S
-                await self._forget()
+                await self.forget()
             await asyncio.sleep(KEEP_EVERY_S)
 
-    async def _forget(self) -> None:
+    async def _follow_plans(self) -> None:
         try:
-            before = self._clock() - self._retention_s
-            await asyncio.get_running_loop().run_in_executor(self._disk, self._history.forget, before)
-        except HistoryError as error:
+            for kit in await self.disk.run(self.lessons.tend, self.clock()):
+                self.tell("lessons", {"kit": kit}, kit, mood=True)
+        except DatabaseError as error:
+            self._complain(error)
+
+    async def forget(self) -> None:
+        """Delete what is older than anybody wants it kept."""
+        await self.keep()
+        before = self.clock() - self._retention_days() * DAY_S
+        try:
+            await self.disk.run(self.history.forget, before)
+        except DatabaseError as error:
+            self._complain(error)
+
+    def _complain(self, error: DatabaseError) -> None:
+        """Once per trouble."""
+        if str(error) != self._disk_complaint:
+            self._disk_complaint = str(error)
             logger.warning("history: %s", error)
 
     async def finish(self) -> None:
-        """Write the rest and close the file."""
+        """Write the rest and close the database."""
         await self.keep()
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._history.close)
-        self._disk.shutdown()
+        await self.disk.close()
+
+
+def _without_mood(kit: dict[str, Any]) -> dict[str, Any]:
+    """What somebody may know of a kit who may not know the class's mood."""
+    return kit | {"state": None, "state_at": None, "fresh": False}
 
 
 def _format(name: str, value: dict[str, Any]) -> str:

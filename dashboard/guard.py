@@ -26,9 +26,18 @@ HEADERS = {
 class Guard:
     """Middleware: refuses strangers' requests and puts HEADERS on every answer."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str] = ()) -> None:
-        """Guard *app*; *hosts* are the names, besides localhost, that it is reached by."""
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] = (), loopback_only: bool = False) -> None:
+        """Guard *app*.
+
+        Args:
+            app: what answers.
+            hosts: the names, besides localhost, that it is reached by.
+            loopback_only: it is reached by localhost and loopback addresses only, so that a proxy in front
+                of a server without a login lets nobody in.
+        """
         self._app = app
+        self._loopback_only = loopback_only
+        hosts = () if loopback_only else hosts
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +86,8 @@ class Guard:
         if name in self._hosts:
             return True
         try:
-            ipaddress.ip_address(name.partition("%")[0])
+            address = ipaddress.ip_address(name.partition("%")[0])
         except ValueError:
             return False
-        return True  # an address is no name, so no name server can have led here
+        # An address is no name, so no name server can have led here.
+        return address.is_loopback or not self._loopback_only

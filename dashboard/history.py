@@ -1,39 +1,21 @@
-"""The lesson so far and the weeks before: closed mood windows in one SQLite file."""
+"""The lesson so far and the weeks before: closed mood windows."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from dashboard.database import ROOM_DATA, Database
 from edge.events import Event, EventError, MoodWindow, parse_time
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS windows (
-  id TEXT PRIMARY KEY,
-  kit TEXT NOT NULL, boot_id TEXT NOT NULL, seq INTEGER NOT NULL,
-  ends REAL NOT NULL,            -- seconds since 1970, see place()
-  window_s REAL NOT NULL,
-  mood TEXT, suppressed TEXT, confidence REAL NOT NULL, people INTEGER NOT NULL,
-  shares TEXT NOT NULL,          -- JSON
-  UNIQUE (kit, boot_id, seq)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS windows_by_time ON windows (kit, ends);
-CREATE INDEX IF NOT EXISTS windows_by_age ON windows (ends);
-PRAGMA user_version = 1;
-"""
-VERSION = 1
 DAY_S = 86_400.0
 MOST_ROWS = 5000
 """In one answer: nearly seven hours of five-second windows."""
-
-
-class HistoryError(Exception):
-    """The file cannot be used; the message says why in one line."""
+MOST_EXPORTED = 400_000
+"""In one export: three weeks around the clock."""
+COLUMNS = ("ends", "window_s", "mood", "suppressed", "confidence", "people")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,76 +57,48 @@ def place(event: Event, now: float) -> float:
 
 
 class History:
-    """One connection to one file, to be used by one thread at a time. Every method may raise HistoryError."""
+    """The windows in a database. Every method may raise DatabaseError."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file at *path*.
-
-        Raises:
-            HistoryError: it cannot be opened, is no database or comes from a newer version.
-        """
-        self._path = path
-        with self._told():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False)
-        try:
-            with self._told():
-                self._prepare()
-        except HistoryError:
-            self._db.close()
-            raise
+    def __init__(self, database: Database) -> None:
+        """Use *database*, which somebody else closes."""
+        self._db = database
 
     def add(self, rows: Iterable[Row]) -> int:
         """Keep mood windows; what is known already is left as it is. Returns how many were new."""
         values = [_values(row) for row in rows]
-        before = self._db.total_changes
-        with self._told(), self._db:
-            self._db.executemany(f"INSERT OR IGNORE INTO windows VALUES ({','.join('?' * 11)})", values)  # noqa: S608
-        return self._db.total_changes - before
+        marks = ",".join("?" * 11)
+        return self._db.change(f"INSERT INTO windows VALUES ({marks}) ON CONFLICT DO NOTHING", values)  # noqa: S608
 
-    def windows(self, kit: str, since: float, until: float) -> list[dict[str, Any]]:
+    def windows(self, kit: str, since: float, until: float, most: int = MOST_ROWS) -> list[dict[str, Any]]:
         """Windows of *kit* that end in since..until (seconds since 1970), oldest first.
 
         Returns:
-            The newest MOST_ROWS of them, each as Row.view tells it.
+            The newest *most* of them, each as Row.view tells it.
         """
-        with self._told():
-            found = self._db.execute(
-                "SELECT ends, window_s, mood, suppressed, confidence, people, shares FROM windows"
-                " WHERE kit = ? AND ends BETWEEN ? AND ? ORDER BY ends DESC, seq DESC LIMIT ?",
-                (kit, since, until, MOST_ROWS),
-            ).fetchall()
-        names = ("ends", "window_s", "mood", "suppressed", "confidence", "people")
+        found = self._db.ask(
+            f"SELECT {', '.join(COLUMNS)}, shares FROM windows"  # noqa: S608 -- names of our own
+            " WHERE kit = ? AND ends BETWEEN ? AND ? ORDER BY ends DESC, seq DESC LIMIT ?",
+            (kit, since, until, most),
+        )
         return [
-            dict(zip(names, row[:-1], strict=True)) | {"shares": json.loads(row[-1])}
+            dict(zip(COLUMNS, row[:-1], strict=True)) | {"shares": json.loads(row[-1])}
             for row in reversed(found)
         ]
 
+    def kits(self) -> list[str]:
+        """Every kit that windows are known of."""
+        return [row[0] for row in self._db.ask("SELECT DISTINCT kit FROM windows ORDER BY kit")]
+
     def forget(self, before: float) -> int:
-        """Delete windows that ended before this time. Returns how many."""
-        with self._told(), self._db:
-            return self._db.execute("DELETE FROM windows WHERE ends < ?", (before,)).rowcount
+        """Delete what is about rooms and older than this time. Returns how many windows that were."""
+        for table, column in (("lessons", "starts"), ("notes", "at"), ("alerts", "starts")):
+            self._db.change(f"DELETE FROM {table} WHERE {column} < ?", [(before,)])  # noqa: S608
+        return self._db.change("DELETE FROM windows WHERE ends < ?", [(before,)])
 
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    def _prepare(self) -> None:
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise HistoryError(f"{self._path}: written by a newer version of the dashboard")
-        # A power cut may cost the last second; it never damages the file, and an SD card lasts longer.
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(SCHEMA)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever goes wrong with the file, in one line."""
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            raise HistoryError(f"{self._path}: {error}") from error
+    def wipe(self, kit: str) -> None:
+        """Delete everything about one room, at once and for good."""
+        self._db.together(*((f"DELETE FROM {table} WHERE kit = ?", (kit,)) for table in ROOM_DATA))  # noqa: S608
+        self._db.tidy()
 
 
 def _values(row: Row) -> tuple[Any, ...]:

@@ -77,7 +77,7 @@ def run(wishes: Wishes) -> int:
         kit = Kit(settings, stop=stop)
         broker = [sys.executable, "-m", "edge.broker", "--port", str(mqtt_port)]
         stack.enter_context(companion("broker", broker, mqtt_port, scratch))
-        page = [sys.executable, "-m", "dashboard", "--port", str(port), "--mqtt", settings.mqtt.url]
+        page = [sys.executable, "-m", "dashboard", "--demo", "--port", str(port), "--mqtt", settings.mqtt.url]
         stack.enter_context(companion("dashboard", [*page, "--data", str(scratch)], port, scratch))
         address = f"http://127.0.0.1:{port}/"
         print(f"Dashboard  {address}")

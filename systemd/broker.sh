@@ -39,8 +39,8 @@ if [ ! -s $settings/mqtt.password ]; then
 fi
 if [ ! -s $settings/dashboard.env ]; then
     cat >$settings/dashboard.env <<EOF
-# Read by suasana-dashboard.service. The page has no login: with --host 0.0.0.0 everybody in the network can see
-# the room's mood and use the switches.
+# Read by suasana-dashboard.service. The first set-up wants the code that \`journalctl -u suasana-dashboard\` shows.
+# With --host 0.0.0.0 phones can open the page; give --tls-cert and --tls-key too, or passwords cross the network bare.
 SUASANA_MQTT_PASSWORD=$(secret)
 DASHBOARD_OPTIONS=--mqtt mqtt://$page@127.0.0.1:1883 --host 127.0.0.1 --port 8765
 EOF

@@ -49,7 +49,30 @@ export const memory = {
       // Then it is asked again next time.
     }
   },
+  forget(names) {
+    try {
+      for (const name of names) localStorage.removeItem(`suasana.${name}`);
+    } catch {
+      // Nothing was remembered.
+    }
+  },
 };
+
+// A button that does something.
+export function button(text, action, attributes = {}) {
+  const made = make("button", { type: "button", class: "button", ...attributes }, text);
+  made.addEventListener("click", action);
+  return made;
+}
+
+// A field with its label; *input* is the element.
+export function field(text, input, hint = null) {
+  const id = input.id || `field-${(field.count = (field.count ?? 0) + 1)}`;
+  input.id = id;
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  const told = hint ? make("span", { class: "hint", id: `${id}-hint` }, hint) : null;
+  return make("p", { class: "field" }, make("label", { for: id }, text), input, told);
+}
 
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {

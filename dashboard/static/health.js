@@ -16,7 +16,7 @@ export function showHealth(kit) {
   );
 }
 
-function tell(kit) {
+export function tell(kit) {
   const { health, info } = kit;
   const lines = [
     ["health.phase", say(`phase.${kit.phase}`), kit.phase !== "online"],

@@ -1,21 +1,24 @@
-// The lesson so far: shares over time as stacked areas. What was not read is drawn as a gap, never bridged.
+// The lesson so far, live: the chart that grows, read by pointer and by keys.
 
-import { draw, find, make, memory, refill, setAttribute, setText } from "./dom.js";
-import { legendItem, ORDER, patternOf } from "./now.js";
+import { find, make, memory, refill, setAttribute, setText } from "./dom.js";
+import { gather, meanShares, paint, reasonOf, stepFor } from "./chart.js";
+import { legendItem, ORDER } from "./now.js";
 import { clock, currentLanguage, mood, percent, say } from "./words.js";
 
 const LONGEST_MINUTES = 90;
-const STEPS_S = [5, 10, 15, 20, 30, 60, 120];
-const POINT_PX = 10; // closer points make a jagged line of what is only noise
-const AXIS_PX = 24;
 
 let windows = [];
+let notes = [];
 let minutes = Number(memory.get("minutes")) || 40;
 let buckets = [];
 let cursor = null; // the start of the bucket being read, in seconds
 
 export function setWindows(loaded) {
   windows = loaded;
+}
+
+export function setChartNotes(loaded) {
+  notes = loaded;
 }
 
 export function addWindow(window) {
@@ -37,53 +40,6 @@ export function chooseRange(wanted) {
   memory.set("minutes", wanted);
 }
 
-// ── From windows to buckets ────────────────────────────────────────────────────────────────────────
-
-export function gather(all, from, until, stepS) {
-  const found = [];
-  for (let start = Math.floor(from / stepS) * stepS; start < until; start += stepS) {
-    found.push({ start, end: start + stepS, count: 0, read: 0, shares: {}, people: 0, suppressed: {} });
-  }
-  for (const window of all) {
-    const middle = window.ends - window.window_s / 2;
-    const bucket = found[Math.floor((middle - found[0]?.start) / stepS)];
-    if (!bucket) continue;
-    bucket.windowS = window.window_s;
-    bucket.count += 1;
-    if (window.suppressed) {
-      bucket.suppressed[window.suppressed] = (bucket.suppressed[window.suppressed] ?? 0) + 1;
-      if (!bucket.read) bucket.people = Math.max(bucket.people, window.people);
-      continue;
-    }
-    bucket.people = bucket.read ? Math.max(bucket.people, window.people) : window.people;
-    bucket.read += 1;
-    for (const [label, share] of Object.entries(window.shares)) {
-      bucket.shares[label] = (bucket.shares[label] ?? 0) + share;
-    }
-  }
-  const first = found.find((bucket) => bucket.count);
-  for (const bucket of found) {
-    for (const label of Object.keys(bucket.shares)) bucket.shares[label] /= bucket.read;
-    // Mostly unread counts as unread, or a coarse step would hide the gaps. The ends may be cut off.
-    const due = (Math.min(bucket.end, until - bucket.windowS) - bucket.start) / bucket.windowS;
-    if (bucket !== first && bucket.read < due / 2) bucket.read = 0;
-  }
-  return found;
-}
-
-const reasonOf = (bucket) =>
-  bucket.read ? null : (Object.entries(bucket.suppressed).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "gap");
-
-function runs(found, keyOf) {
-  const result = [];
-  for (const bucket of found) {
-    const key = keyOf(bucket);
-    if (result.at(-1)?.key === key) result.at(-1).buckets.push(bucket);
-    else result.push({ key, buckets: [bucket] });
-  }
-  return result;
-}
-
 // ── Drawing ────────────────────────────────────────────────────────────────────────────────────────
 
 export function showLesson(now) {
@@ -96,126 +52,21 @@ export function showLesson(now) {
   const chart = find("#chart");
   const size = { width: Math.max(chart.clientWidth, 200), height: Math.max(chart.clientHeight, 120) };
   const windowS = windows.at(-1)?.window_s ?? 5;
-  const wantedS = (minutes * 60) / Math.max(48, size.width / POINT_PX);
-  const stepS = STEPS_S.find((step) => step >= Math.max(wantedS, 2 * windowS)) ?? 2 * windowS;
-  buckets = gather(windows, now - minutes * 60, now, stepS);
+  const from = now - minutes * 60;
+  const stepS = stepFor(minutes * 60, size.width, windowS);
+  buckets = gather(windows, from, now, stepS);
   // The running bucket is empty until its first window closes; that is no gap.
   while (buckets.length && !buckets.at(-1).count && now - buckets.at(-1).start < stepS + 2 * windowS + 5) buckets.pop();
-  chart.replaceChildren(...(buckets.length ? [paint(size, now)] : []));
+  chart.replaceChildren(...(buckets.length ? [paint(size, { buckets, from, until: now, live: true, notes, cursor })] : []));
   showLegend();
   setText(find("#summary"), summarise());
   showReadout();
 }
 
-function paint({ width, height }, now) {
-  const bottom = height - AXIS_PX;
-  const from = now - minutes * 60;
-  const x = (seconds) => Math.min(width, Math.max(0, ((seconds - from) / (minutes * 60)) * width));
-  const y = (share) => bottom * (1 - share);
-  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  svg.append(draw("rect", { class: "ground", width, height: bottom, rx: 6 }), ...axis(x, from, now, width, bottom));
-  const first = buckets.findIndex((bucket) => bucket.count);
-  if (first < 0) {
-    svg.append(label(width / 2, bottom / 2, say("lesson.empty")));
-    return svg;
-  }
-  const lead = x(buckets[first].start);
-  if (lead > 150) svg.append(label(lead / 2, bottom / 2, say("lesson.before")));
-  for (const run of runs(buckets.slice(first), reasonOf)) {
-    if (run.key === null) svg.append(...stack(run.buckets, x, y));
-    else svg.append(...gap(run, x, bottom));
-  }
-  const read = buckets.find((bucket) => bucket.start === cursor);
-  if (read) {
-    const at = x((read.start + read.end) / 2);
-    svg.append(draw("line", { class: "cursor", x1: at, x2: at, y1: 0, y2: bottom }));
-  }
-  return svg;
-}
-
-function stack(run, x, y) {
-  const left = x(run[0].start);
-  const right = x(run.at(-1).end);
-  const points = run.map((bucket) => x((bucket.start + bucket.end) / 2));
-  let floor = run.map(() => 0);
-  const parts = [];
-  for (const name of ORDER) {
-    if (!run.some((bucket) => bucket.shares[name] > 0)) continue;
-    const roof = floor.map((share, index) => Math.min(1, share + (run[index].shares[name] ?? 0)));
-    const upper = curve(points, roof.map(y), left, right);
-    const lower = curve([...points].reverse(), [...floor].reverse().map(y), right, left);
-    const d = `M${upper}L${lower}Z`;
-    parts.push(draw("path", { d, class: `area of-${name}` }));
-    if (patternOf(name)) parts.push(draw("path", { d, fill: patternOf(name) }));
-    parts.push(draw("path", { d: `M${upper}`, class: `edge of-${name} line` }));
-    floor = roof;
-  }
-  return parts;
-}
-
-// A cubic through every point that is level at each peak and so never rises above what was read.
-function curve(xs, ys, begin, end) {
-  const at = (value) => value.toFixed(1);
-  const slopes = xs.map((_, i) => {
-    if (i === 0 || i === xs.length - 1) return 0;
-    const before = (ys[i] - ys[i - 1]) / (xs[i] - xs[i - 1]);
-    const after = (ys[i + 1] - ys[i]) / (xs[i + 1] - xs[i]);
-    return before * after > 0 ? (2 * before * after) / (before + after) : 0;
-  });
-  let path = `${at(begin)} ${at(ys[0])}L${at(xs[0])} ${at(ys[0])}`;
-  for (let i = 1; i < xs.length; i += 1) {
-    const third = (xs[i] - xs[i - 1]) / 3;
-    const leave = `${at(xs[i - 1] + third)} ${at(ys[i - 1] + slopes[i - 1] * third)}`;
-    const arrive = `${at(xs[i] - third)} ${at(ys[i] - slopes[i] * third)}`;
-    path += `C${leave} ${arrive} ${at(xs[i])} ${at(ys[i])}`;
-  }
-  return `${path}L${at(end)} ${at(ys.at(-1))}`;
-}
-
-function gap(run, x, bottom) {
-  const left = x(run.buckets[0].start);
-  const place = { x: left, y: 0, width: Math.max(0, x(run.buckets.at(-1).end) - left), height: bottom };
-  const text = say(`lesson.${run.key}`);
-  const hatched = draw("rect", { ...place, class: "gap" }, draw("title", {}, text));
-  const parts = [draw("rect", { ...place, class: "gap-ground" }), hatched];
-  if (place.width > text.length * 7 + 16) parts.push(label(left + place.width / 2, bottom / 2, text));
-  return parts;
-}
-
-const label = (x, y, text) => draw("text", { class: "gap-text", x, y: y + 4 }, text);
-
-function axis(x, from, now, width, bottom) {
-  const stepS = [60, 120, 300, 600, 900, 1800].find((step) => ((minutes * 60) / step) * 84 < width) ?? 1800;
-  const parts = [];
-  const zone = new Date(now * 1000).getTimezoneOffset() * 60;
-  for (let at = Math.ceil((from - zone) / stepS) * stepS + zone; at < now; at += stepS) {
-    const where = x(at);
-    parts.push(draw("line", { class: "tick", x1: where, x2: where, y1: bottom, y2: bottom + 6 }));
-    if (where > 18 && where < width - 88) {
-      parts.push(draw("text", { x: where, y: bottom + 20, "text-anchor": "middle" }, clock(at)));
-    }
-  }
-  parts.push(draw("text", { x: width, y: bottom + 20, "text-anchor": "end" }, say("lesson.now")));
-  return parts;
-}
-
 // ── In words ───────────────────────────────────────────────────────────────────────────────────────
 
-function meanShares() {
-  const total = {};
-  let read = 0;
-  for (const bucket of buckets) {
-    if (!bucket.read) continue;
-    read += 1;
-    for (const [name, share] of Object.entries(bucket.shares)) total[name] = (total[name] ?? 0) + share;
-  }
-  return Object.entries(total)
-    .map(([name, sum]) => [name, sum / read])
-    .sort((a, b) => b[1] - a[1]);
-}
-
 function summarise() {
-  const [first, second] = meanShares();
+  const [first, second] = meanShares(buckets);
   if (!first) return "";
   const values = { n: minutes, first: mood(first[0]), share: percent(first[1]) };
   const begun = buckets.slice(buckets.findIndex((bucket) => bucket.count));

@@ -1,9 +1,14 @@
-// The page: what is known, who is told of it, and which kit is shown.
+// The page: what is known, who is told of it, which screen and which kit are shown.
 
+import { may, meet, who } from "./access.js";
 import { find, icon, make, memory, refill, setText } from "./dom.js";
 import { showHealth } from "./health.js";
+import { showKits } from "./kits.js";
 import { addWindow, chooseRange, listenToChart, rangeMinutes, setWindows, showLesson } from "./lesson.js";
+import { listenToNotes, loadNotes, showNotes } from "./notes.js";
 import { showNow } from "./now.js";
+import { showOffice } from "./office.js";
+import { draw as drawPast, openPast } from "./past.js";
 import { openStream } from "./stream.js";
 import { listenToSwitches, showSwitches } from "./switches.js";
 import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
@@ -11,8 +16,9 @@ import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
 const GRACE_MS = 1_500; // a reconnect this quick is not worth a banner
 const HISTORY_MINUTES = 90;
 const REDRAW_MS = 5_000;
+const SCREENS = ["now", "past", "kits", "office"];
 
-const known = { kits: new Map(), broker: true, connected: false, ready: false, aheadS: 0, failed: false };
+const known = { kits: new Map(), broker: true, connected: false, ready: false, aheadS: 0, failed: false, remembered: false };
 let chosen = memory.get("kit");
 let lossTimer = 0;
 let loading = 0; // counts requests, so that an overtaken answer is dropped
@@ -23,14 +29,52 @@ const now = () => Date.now() / 1000 + known.aheadS;
 const live = () => known.connected;
 
 function redraw() {
-  if (!known.ready) return;
+  if (!known.ready || !screen) return showBanners();
   chooseKit();
   showPlace();
   showBanners();
-  showNow(kit(), live());
-  showSwitches(kit(), live());
-  showHealth(kit());
-  showLesson(now());
+  if (screen === "kits") showKits([...known.kits.values()], live(), now(), nameOf);
+  if (screen !== "now") document.title = `${say(`nav.${screen}`)} · ${say("page.title")}`;
+  if (may("live")) {
+    showSwitches(kit(), live());
+    if (screen !== "now") return;
+    showNow(kit(), live());
+    showHealth(kit());
+    showLesson(now());
+    showNotes(kit(), live());
+  }
+}
+
+// ── Screens ────────────────────────────────────────────────────────────────────────────────────────
+
+let screen = null;
+
+const roomOf = (name, told = "") => who()?.rooms[name] || known.kits.get(name)?.info?.room || told || name;
+
+function chooseScreen() {
+  if (!who()) return; // neither the server nor this browser knows anybody
+  const allowed = [...document.querySelectorAll("[data-tab]")].filter((tab) => !tab.dataset.needs || may(tab.dataset.needs));
+  for (const tab of allowed) tab.hidden = false;
+  const names = allowed.map((tab) => tab.dataset.tab);
+  const wanted = location.hash.slice(1);
+  const next = names.includes(wanted) ? wanted : SCREENS.find((name) => names.includes(name));
+  const changed = next !== screen;
+  screen = next;
+  for (const tab of allowed) {
+    if (tab.dataset.tab === screen) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  for (const place of document.querySelectorAll("[data-screen]")) place.hidden = place.dataset.screen !== screen;
+  if (!changed) return;
+  document.body.dataset.at = screen;
+  showScreen();
+  scrollTo(0, 0);
+}
+
+function showScreen() {
+  if (screen === "past") openPast(chosen, roomOf);
+  if (screen === "office") showOffice([...known.kits.keys()].sort(), roomOf);
+  redraw();
 }
 
 function chooseKit() {
@@ -40,13 +84,15 @@ function chooseKit() {
   loadHistory();
 }
 
-const nameOf = (one) => one.info?.room || one.kit;
+const nameOf = (one) => roomOf(one.kit);
 
 function showPlace() {
   const all = [...known.kits.values()];
   const list = find("#kits");
-  setText(find("#room"), all.length === 1 ? nameOf(all[0]) : "");
-  list.hidden = all.length < 2;
+  list.hidden = all.length < 2 || screen !== "now";
+  const heading = find("#room");
+  setText(heading, screen === "now" ? (kit() ? nameOf(kit()) : say("page.title")) : say(`nav.${screen}`));
+  heading.classList.toggle("visually-hidden", !list.hidden || screen !== "now" || !kit());
   const entries = all.map((one) => [one.kit, `${nameOf(one)}${one.phase === "online" ? "" : ` (${say(`phase.${one.phase}`)})`}`]);
   refill(list, JSON.stringify(entries), () => entries.map(([value, text]) => make("option", { value }, text)));
   if (chosen) list.value = chosen;
@@ -54,7 +100,8 @@ function showPlace() {
 
 function showBanners() {
   const banners = [
-    [!known.connected, "banner.server", "alert", true],
+    [who()?.demo, "banner.demo", "shield", false],
+    [!known.connected && (may("kits") || !who()) && known.ready, "banner.server", "alert", true],
     [known.connected && !known.broker, "banner.broker", "alert", true],
     [known.failed, "lesson.failed", "alert", true],
     [kit()?.info?.replay, "banner.replay", "film", false],
@@ -68,7 +115,9 @@ function showBanners() {
 }
 
 async function loadHistory() {
+  if (!may("live")) return;
   const wanted = chosen;
+  loadNotes(wanted, redraw);
   const ticket = (loading += 1);
   const early = [];
   pendingWindows = early;
@@ -95,14 +144,29 @@ const on = {
     known.aheadS = snapshot.now - Date.now() / 1000;
     known.broker = snapshot.broker.connected;
     known.kits = new Map(snapshot.kits.map((one) => [one.kit, one]));
+    const first = !known.ready || known.remembered;
     known.ready = true;
+    known.remembered = false;
     if (known.kits.has(chosen)) loadHistory();
     on.connection(true);
+    remember();
+    if (first && screen === "office") showScreen();
     redraw();
   },
   kit(one) {
+    const fresh = !known.kits.has(one.kit);
     known.kits.set(one.kit, one);
+    remember();
+    if (fresh && screen === "office") showScreen();
     redraw();
+  },
+  lessons(told) {
+    if (told.kit === chosen) loadNotes(chosen, redraw);
+    if (screen === "past") openPast(chosen, roomOf);
+  },
+  wiped(told) {
+    if (told.kit === chosen) loadHistory();
+    if (screen === "past") openPast(chosen, roomOf);
   },
   window(window) {
     if (window.kit !== chosen) return;
@@ -123,6 +187,7 @@ const on = {
     } else {
       lossTimer = setTimeout(() => {
         known.connected = false;
+        if (!known.ready) recall();
         known.ready = true;
         redraw();
       }, GRACE_MS);
@@ -130,10 +195,23 @@ const on = {
   },
 };
 
+// An installed page that finds no server shows what it last knew, and says from when that is.
+function remember() {
+  if (may("live")) memory.set("last", JSON.stringify([...known.kits.values()]));
+}
+
+function recall() {
+  known.kits = new Map(JSON.parse(memory.get("last") ?? "[]").map((one) => [one.kit, one]));
+  known.remembered = true;
+}
+
 function listen() {
   for (const button of document.querySelectorAll("[data-language]")) {
     button.addEventListener("click", () => {
       chooseLanguage(button.dataset.language);
+      showNotice();
+      if (screen === "past") drawPast();
+      if (screen === "office") showScreen();
       redraw();
     });
   }
@@ -151,11 +229,33 @@ function listen() {
   });
   listenToChart(() => showLesson(now()));
   listenToSwitches(kit, redraw);
+  listenToNotes(kit);
+  addEventListener("hashchange", chooseScreen);
+  find("#stage").addEventListener("click", () => {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else document.documentElement.requestFullscreen?.();
+  });
+  document.addEventListener("fullscreenchange", () => {
+    document.body.classList.toggle("stage", Boolean(document.fullscreenElement));
+  });
   new ResizeObserver(() => known.ready && showLesson(now())).observe(find("#chart"));
 }
 
+function showNotice() {
+  const notice = find("#notice");
+  setText(notice, who()?.notice ?? "");
+  notice.hidden = !notice.textContent;
+}
+
 await loadWords();
+await meet();
 chooseRange([10, 40, 90].includes(rangeMinutes()) ? rangeMinutes() : 40);
 listen();
-openStream(on);
+showNotice();
+chooseScreen();
+if (!who()) setTimeout(() => location.reload(), 5_000);
+if (may("kits")) openStream(on);
+else known.ready = true;
+redraw();
 setInterval(redraw, REDRAW_MS);
+navigator.serviceWorker?.register("/sw.js").catch(() => {}); // only over https or on this machine

@@ -1,5 +1,7 @@
 // The server's stream of news, reopened whenever it breaks. Every stream begins with a full snapshot.
 
+import { ask } from "./access.js";
+
 const SILENT_MS = 40_000; // the server beats every 15 s
 const RETRY_MS = 3_000;
 
@@ -16,9 +18,11 @@ export function openStream(on) {
     source.onerror = () => {
       on.connection(false);
       // The browser tries again by itself unless the server refused; then it is up to us.
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+      if (source.readyState !== EventSource.CLOSED) return;
+      ask("/api/me").catch(() => {}); // goes to the login when the session is over
+      retry = setTimeout(open, RETRY_MS);
     };
-    for (const name of ["snapshot", "kit", "window", "broker", "beat"]) {
+    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "wiped", "alerts", "beat"]) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
         on[name]?.(JSON.parse(event.data));

@@ -1,5 +1,6 @@
 // Camera and microphone: what they do, and the switches. A switch shows what the kit confirmed, not what was asked.
 
+import { ask, may } from "./access.js";
 import { find, setAttribute, setText } from "./dom.js";
 import { say } from "./words.js";
 
@@ -21,7 +22,7 @@ export function showSwitches(kit, connected) {
   for (const [name, wish] of asked) {
     if (wish.kit === kit?.kit && kit.info?.capture[name] === wish.value) settle(name, null);
   }
-  const usable = connected && kit?.phase === "online" && Boolean(kit.info);
+  const usable = connected && may("switch") && kit?.phase === "online" && Boolean(kit.info);
   const capture = kit?.info?.capture;
   for (const name of DEVICES) {
     const state = connected ? deviceState(kit, name) : "unknown";
@@ -48,11 +49,11 @@ export function showSwitches(kit, connected) {
 
 export function listenToSwitches(chosenKit, redraw) {
   for (const button of document.querySelectorAll("[data-switch]")) {
-    button.addEventListener("click", () => ask(chosenKit(), button.dataset.switch, redraw));
+    button.addEventListener("click", () => wish(chosenKit(), button.dataset.switch, redraw));
   }
 }
 
-async function ask(kit, name, redraw) {
+async function wish(kit, name, redraw) {
   if (!kit?.info || asked.has(name)) return;
   const value = kit.info.capture[name] === "on" ? "off" : "on";
   trouble = null;
@@ -63,16 +64,17 @@ async function ask(kit, name, redraw) {
   asked.set(name, { kit: kit.kit, value, timer });
   redraw();
   try {
-    const answer = await fetch(`/api/kits/${encodeURIComponent(kit.kit)}/switch`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ name, value }),
-    });
-    if (!answer.ok) throw new Error(answer.statusText);
+    await ask(`/api/kits/${encodeURIComponent(kit.kit)}/switch`, { method: "POST", body: { name, value } });
   } catch {
     settle(name, "capture.failed");
     redraw();
   }
+}
+
+// A switch elsewhere on the page; the kit's info shows whether it obeyed.
+export async function toggle(kit, name) {
+  const value = kit.info?.capture[name] === "on" ? "off" : "on";
+  await ask(`/api/kits/${encodeURIComponent(kit.kit)}/switch`, { method: "POST", body: { name, value } });
 }
 
 function settle(name, complaint) {

@@ -6,10 +6,10 @@ const LANGUAGES = ["id", "en"];
 const texts = {};
 let language = "id";
 
-export async function loadWords() {
+export async function loadWords(usual = null) {
   const answers = await Promise.all(LANGUAGES.map((name) => fetch(`/static/texts/${name}.json`)));
   for (const [index, name] of LANGUAGES.entries()) texts[name] = await answers[index].json();
-  const wanted = [memory.get("language"), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  const wanted = [memory.get("language"), usual, ...navigator.languages.map((tag) => tag.split("-")[0])];
   // Old browsers call Indonesian "in".
   choose(wanted.map((name) => (name === "in" ? "id" : name)).find((name) => LANGUAGES.includes(name)) ?? "id");
 }
@@ -20,6 +20,7 @@ export function chooseLanguage(name) {
 }
 
 export const currentLanguage = () => language;
+export const has = (key) => key in texts[language];
 
 // The text of *key* with {n} and the like filled in; "key.one" is used where the language has a singular.
 export function say(key, values = {}) {
@@ -42,8 +43,16 @@ export function percent(share, step = 5) {
   return new Intl.NumberFormat(language, { style: "percent" }).format(rounded / 100);
 }
 
+const place = () => (language === "en" ? "en-GB" : language);
+
+export const day = (seconds, options = { weekday: "short", day: "numeric", month: "short" }) =>
+  new Intl.DateTimeFormat(place(), options).format(seconds * 1000);
+
+export const weekday = (index) =>
+  new Intl.DateTimeFormat(place(), { weekday: "short", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + index));
+
 export const clock = (seconds) =>
-  new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { hour: "2-digit", minute: "2-digit" }).format(
+  new Intl.DateTimeFormat(place(), { hour: "2-digit", minute: "2-digit" }).format(
     seconds * 1000,
   );
 
@@ -54,7 +63,16 @@ function choose(name) {
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", say(element.dataset.label));
   }
+  for (const element of document.querySelectorAll("[data-placeholder]")) {
+    element.placeholder = say(element.dataset.placeholder);
+  }
   for (const button of document.querySelectorAll("[data-language]")) {
     button.setAttribute("aria-pressed", String(button.dataset.language === name));
   }
+}
+
+// Why the server refused, in the reader's language; its own words where there are none here.
+export function refusal(error) {
+  if (error.status === undefined) return say("refused.offline");
+  return texts[language][`refused.${error.message}`] ?? texts[language][`refused.${error.status}`] ?? error.message;
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from dashboard.database import Database, open_database
 from tests.conftest import eventually
+from tests.dashboard.databases import empty, running_postgres
 from tests.dashboard.kits import FakeKit, Server, running_server
 
 
@@ -33,3 +35,23 @@ def make_kit(server: Server) -> Iterator[Callable[..., FakeKit]]:
     yield start
     for kit in started:
         kit.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of the tests' own."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        opened = open_database(tmp_path / "deep" / "history.sqlite3")
+    else:
+        url = request.getfixturevalue("postgres")
+        empty(url)
+        opened = open_database(url)
+    yield opened
+    opened.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -126,6 +127,8 @@ class FakeKit:
     )
     settings: dict[str, Any] = field(default_factory=dict)
     commands: list[tuple[str, str, bool]] = field(default_factory=list)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What it answers, by what is requested."""
     seq: int = 0
 
     def start(self) -> FakeKit:
@@ -133,7 +136,7 @@ class FakeKit:
         self.client.on_message = self._obey
         self.client.connect("127.0.0.1", self.port)
         self.client.loop_start()
-        self.client.subscribe(f"suasana/{self.name}/set/+", qos=1)
+        self.client.subscribe([(f"suasana/{self.name}/{kind}/+", 1) for kind in ("set", "request")])
         return self
 
     def stop(self) -> None:
@@ -162,6 +165,11 @@ class FakeKit:
 
     def _obey(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         name, value = message.topic.rsplit("/", 1)[1], message.payload.decode()
+        if "/request/" in message.topic:
+            answer = self.answers.get(name, {"ok": False, "error": f"no verb {name}"})
+            text = json.dumps(answer | {"transaction": json.loads(value)["transaction"]})
+            self.client.publish(f"suasana/{self.name}/response/{name}", text, qos=1)
+            return
         self.commands.append((name, value, message.retain))
         if self.obeys:
             self.capture = self.capture | {name: value}
@@ -178,10 +186,9 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
-    )
+def running(*arguments: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    with (log or Path(os.devnull)).open("wb") as words:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=words, stderr=words, cwd=ROOT)
     try:
         yield process
     finally:
@@ -214,9 +221,16 @@ class Server:
 
 
 @contextmanager
-def running_server(mqtt_port: int, data: Path, port: int = 0) -> Iterator[Server]:
+def running_server(
+    mqtt_port: int,
+    data: Path,
+    port: int = 0,
+    *,
+    options: tuple[str, ...] = ("--demo",),
+    log: Path | None = None,
+) -> Iterator[Server]:
     port = port or free_port()
     where = ("--mqtt", f"mqtt://127.0.0.1:{mqtt_port}", "--port", str(port), "--data", str(data))
-    with running("-m", "dashboard", *where) as process:
+    with running("-m", "dashboard", *where, *options, log=log) as process:
         eventually(lambda: answers(port) or process.poll() is not None)
         yield Server(f"http://127.0.0.1:{port}", mqtt_port, process)

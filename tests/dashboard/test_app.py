@@ -6,12 +6,15 @@ from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dashboard.app import make_app
 from dashboard.bus import Address, Bus, Message
+from dashboard.choices import Choices, Desk
+from dashboard.database import Disk, open_database
 from dashboard.feed import Feed
-from dashboard.history import History
+from dashboard.people import People
 from tests.conftest import eventually
 from tests.dashboard.kits import event, info, running_server, suppressed
 
@@ -20,17 +23,29 @@ SWITCH = {"name": "camera", "value": "off"}
 
 @pytest.fixture
 def feed(tmp_path) -> Iterator[Feed]:
-    history = History(tmp_path / "history.sqlite3")
-    feed = Feed(history, clock=lambda: 1_790_000_000.0, retention_days=30)
+    disk = Disk(open_database(tmp_path / "history.sqlite3"))
+    feed = Feed(disk, clock=lambda: 1_790_000_000.0, retention_days=lambda: 30)
     yield feed
     asyncio.run(feed.finish())
 
 
 @pytest.fixture
 def client(feed) -> TestClient:
-    """The application in this process, not started: there is no broker."""
+    """The demo's application in this process, not started: there is no broker."""
+    return TestClient(make(feed, demo=True), base_url="http://127.0.0.1:8765")
+
+
+@pytest.fixture
+def guarded(feed) -> TestClient:
+    """The application that wants a login."""
+    return TestClient(make(feed, demo=False), base_url="http://127.0.0.1:8765", follow_redirects=False)
+
+
+def make(feed: Feed, *, demo: bool) -> Starlette:
     bus = Bus(Address("127.0.0.1", 1), on_message=feed.receive, on_connection=feed.connect)
-    return TestClient(make_app(feed, bus, hosts=["kit.local"]), base_url="http://127.0.0.1:8765")
+    database = feed.disk.database
+    people, desk = People(database), Desk(database, Choices())
+    return make_app(feed, bus, people, desk, code="CODE", hosts=["kit.local"], demo=demo)
 
 
 def tell(feed: Feed, leaf: str, payload: object) -> None:
@@ -39,7 +54,8 @@ def tell(feed: Feed, leaf: str, payload: object) -> None:
 
 
 def test_the_page_and_its_parts_are_served_with_every_guard(client):
-    for path in ("/", "/static/board.css", "/static/page.js", "/static/moods.svg", "/static/texts/id.json"):
+    parts = ("board.css", "page.js", "moods.svg", "texts/id.json", "icon-192.png")
+    for path in ("/", "/sw.js", "/manifest.webmanifest", *(f"/static/{part}" for part in parts)):
         answer = client.get(path)
         assert answer.status_code == 200, path
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -59,10 +75,12 @@ def test_nothing_else_is_served(client, path):
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[", ""]
 )
-def test_a_strange_host_name_is_refused(client, host):
+@pytest.mark.parametrize("demo", [True, False])
+def test_a_strange_host_name_is_refused(client, guarded, host, demo):
+    asked = client if demo else guarded
     for answer in (
-        client.get("/api/kits", headers={"host": host}),
-        client.post("/x", headers={"host": host}),
+        asked.get("/api/kits", headers={"host": host}),
+        asked.post("/x", headers={"host": host}),
     ):
         assert answer.status_code == 403
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -71,8 +89,12 @@ def test_a_strange_host_name_is_refused(client, host):
 @pytest.mark.parametrize(
     "host", ["localhost:8765", "192.168.1.20:8765", "[::1]:8765", "[fe80::1%25eth0]", "KIT.local"]
 )
-def test_addresses_and_given_names_are_ours(client, host):
-    assert client.get("/api/kits", headers={"host": host}).status_code == 200
+def test_addresses_and_given_names_are_ours_but_a_demo_answers_this_machine_only(client, guarded, host):
+    assert guarded.get("/api/kits", headers={"host": host}).status_code == 401, (
+        "past the guard, not logged in"
+    )
+    here = host.startswith(("localhost", "[::1]"))
+    assert client.get("/api/kits", headers={"host": host}).status_code == (200 if here else 403)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed"),
 ]
 
+DEMO = "Mode demo: tanpa kata sandi, hanya di komputer ini."
 UNSURE = {
     "mood": "uncertain",
     "shares": {"happy": 0.3, "neutral": 0.15, "uncertain": 0.55},
@@ -175,6 +176,7 @@ def test_what_kits_send_is_text_and_never_markup(page, make_kit):
 def test_a_demo_says_that_it_is_one(page, make_kit):
     make_kit(replay=True).introduce()
     reads(page, "#banners", "Demo: gambar dan suara rekaman, bukan kelas Anda.")
+    reads(page, "#banners", "Mode demo: tanpa kata sandi, hanya di komputer ini.")
 
 
 def test_health_is_told_in_words(page, make_kit):
@@ -323,14 +325,14 @@ def test_a_lost_server_is_told_and_its_return_brings_everything_back(tab, broker
     with running_server(broker, tmp_path, port) as served:
         tab.open(served.url)
         reads(tab, "#word", "senang")
-        assert tab.text("#banners") == ""
+        assert tab.text("#banners") == DEMO
     reads(tab, "#banners", "Sambungan ke dasbor terputus. Mencoba lagi…")
     assert "old" in tab.run("document.querySelector('#now').className")
     assert tab.text("#light-camera .status") == "tidak diketahui"
     kit.tell("state", state(time.time(), mood="neutral", shares={"neutral": 1.0}))
     with running_server(broker, tmp_path, port):
         reads(tab, "#word", "netral")
-        eventually(lambda: tab.text("#banners") == "")
+        eventually(lambda: tab.text("#banners") == DEMO)
     kit.stop()
 
 
@@ -397,10 +399,13 @@ def test_the_keyboard_reaches_everything_beginning_with_the_way_past_the_top(pag
     make_kit().introduce()
     reads(page, "#light-camera", "menyala")
     focused = """(({id, className, dataset}) =>
-      id || dataset.switch || dataset.language || dataset.minutes || className)(document.activeElement)"""
+      id || dataset.tab || dataset.switch || dataset.language || dataset.minutes || className)(
+        document.activeElement)"""
     reached = []
     while "chart" not in reached and len(reached) < 20:
         page.press("Tab")
         reached.append(page.run(focused))
         assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", reached
-    assert reached == ["skip", "id", "en", "camera", "microphone", "pause", "10", "40", "90", "chart"]
+    tabs = ["now", "past", "kits", "office"]
+    switches = ["camera", "microphone", "pause"]
+    assert reached == ["skip", *tabs, "id", "en", "stage", *switches, "10", "40", "90", "chart"]

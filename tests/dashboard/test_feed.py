@@ -10,8 +10,8 @@ import pytest
 
 from dashboard.board import Limits
 from dashboard.bus import Message
+from dashboard.database import Disk, open_database
 from dashboard.feed import MOST_PAGES, MOST_PENDING, Feed, Full, Page
-from dashboard.history import History
 from tests.dashboard.kits import event, info, state
 
 NOW = 1_790_000_000.0
@@ -36,7 +36,8 @@ def run(tmp_path: Path, clock: Clock):
 
     def go(scenario: Callable[[Feed], object]) -> object:
         async def whole() -> object:
-            feed = Feed(History(tmp_path / "history.sqlite3"), clock=clock, retention_days=30)
+            disk = Disk(open_database(tmp_path / "history.sqlite3"))
+            feed = Feed(disk, clock=clock, retention_days=lambda: 30)
             try:
                 return await scenario(feed)
             finally:
@@ -221,7 +222,7 @@ def test_a_full_disk_costs_no_window_that_still_fits_in_memory(run, tmp_path, ca
     async def scenario(feed):
         blocker = sqlite3.connect(tmp_path / "history.sqlite3")
         blocker.execute("PRAGMA busy_timeout = 0")
-        feed._history._db.execute("PRAGMA busy_timeout = 0")
+        feed.disk.database._db.execute("PRAGMA busy_timeout = 0")
         blocker.execute("BEGIN IMMEDIATE")
         feed.receive(message("event", event("k1", 1, NOW - 2)))
         await feed.keep()

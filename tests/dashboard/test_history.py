@@ -1,11 +1,11 @@
 import json
 import sqlite3
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from dashboard.history import MOST_ROWS, History, HistoryError, Row, place
+from dashboard.database import DatabaseError, open_database
+from dashboard.history import MOST_ROWS, History, Row, place
 from edge.events import Event, EventError
 from tests.dashboard.kits import event, suppressed
 
@@ -18,10 +18,8 @@ def row(seq: int, at: float, *, kit: str = "k1", **changes: object) -> Row:
 
 
 @pytest.fixture
-def history(tmp_path: Path):
-    kept = History(tmp_path / "deep" / "history.sqlite3")
-    yield kept
-    kept.close()
+def history(database) -> History:
+    return History(database)
 
 
 def test_windows_come_back_in_order_and_as_the_page_reads_them(history):
@@ -70,19 +68,50 @@ def test_old_windows_are_forgotten(history):
 
 def test_it_outlives_the_process(tmp_path):
     path = tmp_path / "history.sqlite3"
-    first = History(path)
-    first.add([row(1, NOW - 5)])
+    first = open_database(path)
+    History(first).add([row(1, NOW - 5)])
     first.close()
-    second = History(path)
-    assert len(second.windows("k1", 0, NOW)) == 1
+    second = open_database(path)
+    assert len(History(second).windows("k1", 0, NOW)) == 1
     second.close()
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path):
+    path = tmp_path / "history.sqlite3"
+    old = sqlite3.connect(path)
+    old.executescript(
+        "CREATE TABLE windows (id TEXT PRIMARY KEY, kit TEXT NOT NULL, boot_id TEXT NOT NULL,"
+        " seq INTEGER NOT NULL, ends REAL NOT NULL, window_s REAL NOT NULL, mood TEXT, suppressed TEXT,"
+        " confidence REAL NOT NULL, people INTEGER NOT NULL, shares TEXT NOT NULL,"
+        " UNIQUE (kit, boot_id, seq)) WITHOUT ROWID; PRAGMA user_version = 1;"
+    )
+    old.execute(
+        "INSERT INTO windows VALUES ('a','k1','b',1,?,5,'happy',NULL,0.8,6,'{\"happy\":1.0}')", (NOW,)
+    )
+    old.commit()
+    old.close()
+    new = open_database(path)
+    assert [one["mood"] for one in History(new).windows("k1", 0, NOW)] == ["happy"]
+    assert History(new).add([row(1, NOW)]) == 1
+    new.close()
+
+
+def test_a_wiped_room_is_gone_from_the_disk_too_and_others_stay(tmp_path):
+    path = tmp_path / "history.sqlite3"
+    database = open_database(path)
+    history = History(database)
+    history.add([row(1, NOW), row(2, NOW, kit="k-secret-room")])
+    history.wipe("k-secret-room")
+    assert history.kits() == ["k1"]
+    database.close()
+    assert not [file for file in tmp_path.iterdir() if b"k-secret-room" in file.read_bytes()]
 
 
 def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path):
     path = tmp_path / "history.sqlite3"
     path.write_bytes(b"this is no database, but long enough to be mistaken for one" * 20)
-    with pytest.raises(HistoryError, match=r"history\.sqlite3: file is not a database"):
-        History(path)
+    with pytest.raises(DatabaseError, match=r"history\.sqlite3: file is not a database"):
+        open_database(path)
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
@@ -90,14 +119,14 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(HistoryError, match="newer version"):
-        History(path)
+    with pytest.raises(DatabaseError, match="newer version"):
+        open_database(path)
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(HistoryError, match="file"):
-        History(tmp_path / "file" / "history.sqlite3")
+    with pytest.raises(DatabaseError, match="file"):
+        open_database(tmp_path / "file" / "history.sqlite3")
 
 
 @pytest.mark.parametrize(

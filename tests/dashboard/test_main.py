@@ -17,6 +17,9 @@ def test_help_names_every_option(capsys):
         "--data",
         "--retention-days",
         "--allow-host",
+        "--demo",
+        "--database",
+        "--tls-cert",
         "SUASANA_MQTT_PASSWORD",
     ):
         assert option in told
@@ -52,6 +55,24 @@ def test_a_taken_port_is_one_line(tmp_path, capsys):
         port = taken.getsockname()[1]
         assert main(["--port", str(port), "--data", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"dashboard: cannot listen on 127.0.0.1 port {port}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--demo", "--host", "0.0.0.0"], "--demo lets everybody in"),
+        (["--tls-cert", "/nothing"], "--tls-cert and --tls-key: give both"),
+        (["--tls-cert", "/nothing", "--tls-key", "/nothing"], "/nothing: cannot be read"),
+        (["--database", "mysql://x"], "not a database's address"),
+        (["--database", "postgresql://me:secret@127.0.0.1/x"], "a password does not belong in an address"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(options, words, tmp_path, capsys):
+    assert main(["--port", "0", "--data", str(tmp_path), *options]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
+    assert "secret" not in told
 
 
 def test_an_unusable_data_folder_is_one_line(tmp_path, capsys):

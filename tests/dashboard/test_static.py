@@ -1,5 +1,6 @@
 """The page's files, read as text: the browser's tests need Chromium, these do not."""
 
+import gzip
 import json
 import re
 
@@ -10,7 +11,9 @@ from edge.words import LABELS, UNCERTAIN
 
 TEXTS = {name: json.loads((STATIC / "texts" / f"{name}.json").read_text("utf-8")) for name in ("id", "en")}
 SCRIPTS = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
-PAGE = (STATIC / "index.html").read_text("utf-8")
+PAGES = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.html")}
+PAGE = "".join(PAGES.values())
+PLAIN = [path for path in STATIC.rglob("*") if path.is_file() and path.suffix != ".png"]
 
 
 def whole(language: str) -> set[str]:
@@ -31,19 +34,21 @@ def test_no_text_is_empty_or_says_the_same_in_both_languages():
         "health.phase",
         "health.memory.value",
         "now.about",
+        "kits.card",
+        "self.about",
+        "role.admin",
         "health.temperature.value",
     }
     assert all(text.strip() for texts in TEXTS.values() for text in texts.values())
 
 
 def test_every_word_that_is_used_exists():
-    used = set(re.findall(r'data-(?:text|label)="([\w.]+)"', PAGE))
+    used = set(re.findall(r'data-(?:text|label|placeholder)="([\w.]+)"', PAGE))
     for script in SCRIPTS.values():
-        used |= set(
-            re.findall(
-                r'"((?:page|kit|mood|now|lesson|capture|device|banner|health|phase|about)\.[\w.]+)"', script
-            )
-        )
+        used |= set(re.findall(r'"(\w+\.[\w.]+)"', script))
+    used = {key for key in used if not key.endswith((".js", ".json", ".svg", ".css"))}
+    used.discard("key.one")  # from a comment
+    assert len(used) > 150
     stems = {key for key in used if f"{key}.word" in TEXTS["id"]}
     assert {key for key in used if key not in TEXTS["id"]} - stems == set()
 
@@ -58,17 +63,45 @@ def test_every_label_has_a_word_a_picture_and_a_colour():
 
 
 def test_nothing_is_fetched_from_elsewhere_and_nothing_is_inline():
-    for path in STATIC.rglob("*"):
-        if path.is_file():
-            text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
-            assert not re.search(r"https?://|//cdn|@import", text), path.name
+    for path in PLAIN:
+        text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|//cdn|@import", text), path.name
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*src=)", PAGE)
     for name, script in SCRIPTS.items():
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|outerHTML", script), name
 
 
 def test_the_page_stays_small():
-    assert sum(path.stat().st_size for path in STATIC.rglob("*") if path.is_file()) < 150_000
+    scripts = sum(len(gzip.compress(script.encode())) for script in SCRIPTS.values())
+    assert scripts < 40_000
+    assert sum(path.stat().st_size for path in PLAIN) < 250_000
+
+
+def test_the_worker_keeps_the_whole_shell():
+    kept = set(re.findall(r'"([\w/.-]+\.(?:js|css|svg|json))"', SCRIPTS["worker.js"].partition("].map")[0]))
+    apart = {"worker.js", "setup.js"}
+    wanted = {
+        str(path.relative_to(STATIC)) for path in PLAIN if path.suffix in {".js", ".css", ".svg", ".json"}
+    }
+    assert kept == wanted - apart
+
+
+def test_the_manifest_names_pictures_that_are_there():
+    manifest = json.loads((STATIC / "manifest.webmanifest").read_text("utf-8"))
+    for icon in manifest["icons"]:
+        assert (STATIC / icon["src"].removeprefix("/static/")).is_file(), icon
+
+
+def test_every_deed_role_and_refusal_has_words():
+    source = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.py"))
+    deeds = set(re.findall(r'\.(?:note|note_look|write)\([^)]*?"([a-z_]+)"(?:,|\))', source))
+    refusals = set(re.findall(r'(?:PeopleError|ChoiceError|LessonError)\("([a-z_]+)"\)', source))
+    assert {"exported", "wiped", "looked"} <= deeds
+    for deed in deeds - {"admin", "login_refused"}:
+        assert f"deed.{deed}" in TEXTS["id"], deed
+    shown_by_the_form = {"role", "too_many", "title", "kit", "note", "label", "language", "rooms"}
+    for word in refusals - shown_by_the_form:
+        assert f"refused.{word}" in TEXTS["id"], word
 
 
 @pytest.mark.parametrize("language", TEXTS)
@@ -108,3 +141,5 @@ def test_contrast_meets_wcag_aa(scheme):
     for label in (*LABELS, UNCERTAIN):
         assert contrast(tokens[f"{label}-deep"], tokens["card"]) >= 3, f"the outline of {label}"
     assert contrast(tokens["control"], tokens["card"]) >= 3
+    danger = re.findall(r"--danger: (#[0-9a-f]{6})", (STATIC / "screens.css").read_text("utf-8"))[scheme]
+    assert contrast(danger, tokens["card"]) >= 4.5

@@ -1,0 +1,436 @@
+"""The other screens in a real browser: the way in, lessons, looking back, kits, settings; who must not see.
+
+Every screen is judged by axe-core. Photographs lie in tests/artefacts/ afterwards, a few small ones in
+docs/guide/ when SUASANA_GUIDE is set.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, eventually
+from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
+from tests.dashboard.kits import FakeKit, Server, health, running_server, state
+from tests.dashboard.test_browser import OVERFLOW, reads, tell_lesson
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed"),
+]
+
+WORDS = "payung biru di sawah"
+TABS = ["now", "past", "kits", "office"]
+AXE = importlib.util.find_spec("axe_playwright_python")
+GUIDE = ROOT / "docs" / "guide"
+
+
+@pytest.fixture(scope="module")
+def debugger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_chromium(tmp_path_factory.mktemp("profile")) as address:
+        yield address
+
+
+@pytest.fixture
+def tab(debugger: str) -> Iterator[Tab]:
+    with open_tab(debugger) as page:
+        page.show(1280, 800)
+        page.speak("id-ID,id")
+        page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Jakarta")
+        page.call("Network.enable")
+        page.call("Network.clearBrowserCookies")
+        yield page
+        page.call("Network.emulateNetworkConditions", **CONNECTED)
+        page.run("localStorage.clear()")
+        page.open("about:blank")
+        quiet = [one for one in page.troubles if "ERR_" not in one and "status of" not in one]
+        assert quiet == []
+
+
+CONNECTED = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+
+
+def show(tab: Tab, server: Server, screen: str) -> None:
+    tab.open("about:blank")
+    tab.open(f"{server.url}/#{screen}")
+    eventually(lambda: tab.run("document.body?.dataset.at") == screen)
+
+
+def put(tab: Tab, selector: str, text: str) -> None:
+    tab.run(f"document.querySelector({json.dumps(selector)}).value = {json.dumps(text)}")
+
+
+def judge(tab: Tab) -> list[str]:
+    """What axe-core finds wrong with the page as it is."""
+    if AXE is None or AXE.origin is None:
+        pytest.skip("axe-playwright-python, which carries axe-core, is not installed")
+    tab.run((Path(AXE.origin).parent / "axe.min.js").read_text("utf-8") + "; null")
+    found = tab.run("axe.run().then((told) => JSON.stringify(told.violations))")
+    return [f"{one['id']}: {node['html'][:160]}" for one in json.loads(found) for node in one["nodes"]]
+
+
+def settle(tab: Tab) -> None:
+    eventually(
+        lambda: tab.run("!document.querySelector('.picture.fading') && document.fonts.status") == "loaded"
+    )
+
+
+def photograph(tab: Tab, name: str, *, guide: bool = False) -> None:
+    settle(tab)
+    path = tab.photograph(name)
+    if guide and os.environ.get("SUASANA_GUIDE"):
+        GUIDE.mkdir(exist_ok=True)
+        size = tab.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 1600), "scale": 0.6}
+        image = tab.call(
+            "Page.captureScreenshot", format="webp", quality=70, clip=clip, captureBeyondViewport=True
+        )
+        (GUIDE / f"{path.stem}.webp").write_bytes(base64.b64decode(image["data"]))
+
+
+@pytest.fixture
+def school(server: Server, make_kit: Any) -> list[FakeKit]:
+    """Two rooms with half an hour behind them, at a demo."""
+    return furnish(server, make_kit)
+
+
+def furnish(server: Server, make_kit: Any) -> list[FakeKit]:
+    kits = [make_kit("k1", room="Kelas Mawar"), make_kit("k2", room="Kelas Melati")]
+    for kit in kits:
+        kit.introduce()
+        tell_lesson(kit, time.time())
+        kit.tell("health", health(time.time()), retain=False)
+        kit.tell("state", state(time.time()))
+    eventually(lambda: server.get("/healthz")["kits"] == 2)
+    return kits
+
+
+# ── The way in ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def locked(broker: int, tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """A dashboard that wants to be set up, and its code."""
+    log = tmp_path / "log"
+    with running_server(broker, tmp_path, options=(), log=log) as served:
+        eventually(lambda: "the code is" in log.read_text())
+        code = re.search(r"the code is (\w+)", log.read_text())
+        assert code is not None
+        eventually(lambda: served.get("/healthz")["broker"])
+        yield served, code[1]
+
+
+def submit(tab: Tab, title: str) -> None:
+    tab.run("document.querySelector('#door form').requestSubmit()")
+    reads(tab, "#door h1", title)
+
+
+def test_the_first_visitor_is_led_to_a_dashboard_that_is_set_up(tab, locked, make_locked_kit):
+    server, code = locked
+    make_locked_kit("k1", room="").introduce()
+    eventually(lambda: server.get("/healthz")["kits"] == 1)
+    tab.open(server.url)
+    reads(tab, "#door h1", "Selamat datang di Suasana")
+    put(tab, "#door input", "WRONG")
+    tab.run("document.querySelector('#door form').requestSubmit()")
+    reads(tab, "#answer", "Kode itu tidak benar.")
+    tab.open("about:blank")
+    tab.open(f"{server.url}/setup#{code}")
+    reads(tab, "#door h1", "Selamat datang")
+    assert judge(tab) == []
+    submit(tab, "Pemberitahuan dan persetujuan")
+    assert code not in tab.run("location.href"), "nobody reads the code over a shoulder"
+    tab.run("document.querySelector('#door form').requestSubmit()")
+    reads(tab, "#answer", "Tanpa persetujuan kit tidak boleh membaca siapa pun.")
+    tab.click("#agreed")
+    assert judge(tab) == []
+    photograph(tab, "setup-notice-id", guide=True)
+    submit(tab, "Nama ruangan")
+    put(tab, "#door input", "Kelas Mawar")
+    submit(tab, "Akun admin")
+    for name, then in (("Budi", "Akun guru"), ("Bu Ani", "Dasbor siap")):
+        put(tab, "#door input[autocomplete=username]", name)
+        put(tab, "#door input[type=password]", WORDS)
+        submit(tab, then)
+    tab.run("document.querySelector('#door form').requestSubmit()")
+    reads(tab, "#room", "Kelas Mawar")
+    assert tab.text("#banners") == "", "this is no demo"
+    show(tab, server, "office")
+    reads(tab, "#audit tbody", "menyiapkan dasbor")
+    tab.click("#logout")
+    reads(tab, "#door h1", "Masuk")
+    assert judge(tab) == []
+    photograph(tab, "login-id", guide=True)
+    log_in(tab, server, "bu ani", "wrong wrong wrong")
+    reads(tab, "#answer", "Nama atau kata sandi salah.")
+    log_in(tab, server, "bu ani", WORDS)
+    reads(tab, "#room", "Kelas Mawar")
+
+
+def log_in(tab: Tab, server: Server, name: str, password: str) -> None:
+    tab.open("about:blank")
+    tab.open(f"{server.url}/login")
+    reads(tab, "#door h1", "Masuk")
+    put(tab, "#door input[name=name]", name)
+    put(tab, "#door input[name=password]", password)
+    tab.run("document.querySelector('#door form').requestSubmit()")
+
+
+@pytest.fixture
+def make_locked_kit(locked: tuple[Server, str]) -> Iterator[Any]:
+    started: list[FakeKit] = []
+
+    def start(name: str, **settings: Any) -> FakeKit:
+        kit = FakeKit(name, locked[0].mqtt_port, settings=settings).start()
+        started.append(kit)
+        return kit
+
+    yield start
+    for kit in started:
+        kit.stop()
+
+
+def test_each_role_is_shown_its_screens_and_no_others(tab, locked, make_locked_kit):
+    server, code = locked
+    people = {"admin": {"name": "Budi", "password": WORDS}, "teacher": {"name": "Ani", "password": WORDS}}
+    furnish(server, make_locked_kit)
+    tab.open(server.url)
+    post = """async (path, body, token) => (await fetch(path, {method: 'POST', body: JSON.stringify(body),
+      headers: {'Content-Type': 'application/json', 'X-CSRF-Token': token ?? ''}})).status"""
+    setup = people | {"code": code, "consent": True}
+    assert tab.run(f"({post})('/api/setup', {json.dumps(setup)})") == 201
+    log_in(tab, server, "Budi", WORDS)
+    eventually(lambda: tab.run("document.body?.dataset.at") == "kits")
+    reads(tab, "[data-kit=k1] h2", "Kelas Mawar")
+    assert shown_tabs(tab) == ["kits", "office"]
+    assert "senang" not in tab.run("document.querySelector('main').innerText")
+    assert judge(tab) == []
+    body = {"name": "Rina", "role": "researcher", "kits": [], "password": WORDS}
+    token = "(await (await fetch('/api/me')).json()).csrf"
+    script = f"(async () => ({post})('/api/accounts', {json.dumps(body)}, {token}))()"
+    assert tab.run(script) == 201
+    tab.run("location.hash = '#now'")
+    eventually(lambda: tab.run("document.body?.dataset.at") == "kits")
+    log_out(tab, server)
+    log_in(tab, server, "Rina", WORDS)
+    eventually(lambda: tab.run("document.body?.dataset.at") == "past")
+    reads(tab, "#past", "Belum ada pelajaran yang disetujui untuk penelitian.")
+    assert shown_tabs(tab) == ["past", "office"]
+    assert judge(tab) == []
+    log_out(tab, server)
+    log_in(tab, server, "Ani", WORDS)
+    reads(tab, "#word", "senang")
+    assert shown_tabs(tab) == TABS
+    show(tab, server, "office")
+    reads(tab, "#audit tbody", "melihat suasana")
+    assert tab.run("document.querySelectorAll('#people, #choices').length") == 0
+
+
+def shown_tabs(tab: Tab) -> list[str]:
+    shown = "[...document.querySelectorAll('[data-tab]')].filter((one) => !one.hidden)"
+    return list(tab.run(f"{shown}.map((one) => one.dataset.tab)"))
+
+
+def log_out(tab: Tab, server: Server) -> None:
+    show(tab, server, "office")
+    eventually(lambda: tab.run("Boolean(document.querySelector('#logout'))"))
+    tab.click("#logout")
+    reads(tab, "#door h1", "Masuk")
+
+
+# ── The lesson, and looking back ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_lesson_is_begun_noted_and_ended_and_looked_back_on(tab, server, school):
+    show(tab, server, "now")
+    reads(tab, "#word", "senang")
+    put(tab, "#lesson-name", "Menggambar")
+    tab.click("#lesson-button")
+    reads(tab, "#running", "Menggambar, sejak ")
+    put(tab, "#note-text", "Hujan <b>deras</b>")
+    tab.click("#note-form button")
+    reads(tab, "#notes", "Hujan <b>deras</b>")
+    eventually(lambda: tab.run("document.querySelectorAll('#chart .flag').length") == 1)
+    for number in range(3):
+        school[0].read(time.time() + number)
+    tab.click("#lesson-button")
+    reads(tab, "#lesson-button", "Mulai pelajaran")
+    show(tab, server, "past")
+    reads(tab, ".lessons", "Menggambar")
+    tab.click(".lessons .name")
+    eventually(lambda: tab.run("document.querySelectorAll('#report .chart svg').length") == 1)
+    reads(tab, "#report .notes", "Hujan <b>deras</b>")
+    assert judge(tab) == []
+    pdf = base64.b64decode(tab.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+    assert len(re.findall(rb"/Type\s*/Page[^s]", pdf)) == 1, "one page"
+    (ROOT / "tests" / "artefacts" / "lesson.pdf").write_bytes(pdf)
+    show(tab, server, "now")
+    reads(tab, "#notes", "Hujan <b>deras</b>")
+    tab.click("#notes .link")
+    eventually(lambda: tab.text("#notes") == "")
+
+
+def begin_and_end(tab: Tab, title: str) -> None:
+    script = """async (title) => {
+      const send = (path, body) => fetch(path, {method: 'POST', body: JSON.stringify(body),
+        headers: {'Content-Type': 'application/json'}});
+      const lesson = await (await send('/api/lessons', {kit: 'k1', title})).json();
+      await send(`/api/lessons/${lesson.id}`, {end: true});
+      return true;
+    }"""
+    assert tab.run(f"({script})({json.dumps(title)})")
+
+
+def test_two_lessons_are_compared_with_the_limits_beside_them(tab, server, school):
+    show(tab, server, "past")
+    for title in ("Menggambar", "Bernyanyi"):
+        begin_and_end(tab, title)
+    eventually(lambda: tab.run("document.querySelectorAll('.lessons li').length") == 2)
+    for number in (0, 1):
+        tab.run(f"document.querySelectorAll('[id^=pick-]')[{number}].click()")
+    reads(tab, "#comparison", "Bernyanyi")
+    assert "Jangan membandingkan anak atau guru." in tab.text("#comparison")
+    tab.run("document.querySelector('[id^=consent-]').click()")
+    eventually(lambda: json.loads(tab.run(AUDIT))["lines"][0]["deed"] == "consented")
+    assert judge(tab) == []
+
+
+AUDIT = "fetch('/api/audit').then((answer) => answer.text())"
+
+
+def test_that_was_wrong_takes_two_taps_and_stores_a_count(tab, server, school):
+    show(tab, server, "now")
+    reads(tab, "#word", "senang")
+    tab.click("#wrong")
+    reads(tab, "#dialog-title", "Apa yang Anda lihat?")
+    assert judge(tab) == []
+    choices = "[...document.querySelectorAll('#dialog-choices button')]"
+    tab.run(f"{choices}.find((one) => one.innerText === 'netral').click()")
+    reads(tab, "#dialog-title", "Terima kasih")
+    tab.click("#dialog-choices button")
+    show(tab, server, "past")
+    reads(tab, "#counts", "netral")
+
+
+# ── Kits ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_kits_are_told_in_words_and_switched(tab, server, school):
+    show(tab, server, "kits")
+    reads(tab, "[data-kit=k1] .cares", "Semua baik.")
+    school[1].tell("source/camera/status", "recovering")
+    reads(tab, "[data-kit=k2] .cares", "Kamera menyambung kembali.")
+    detail = {"schema": 1, "at": "2026-03-02T01:00:00.000Z", "status": "online", "text": ""}
+    school[1].tell("source/camera/status", "online")
+    school[1].tell("source/camera/detail", detail | {"problem": "covered"})
+    reads(tab, "[data-kit=k2] .cares", "Apakah kamera terhalang?")
+    school[1].tell("health", health(time.time(), temperature_c=84.0, throttled=True), retain=False)
+    reads(tab, "[data-kit=k2] .cares", "Kit panas (84 °C).")
+    tab.run("document.querySelectorAll('[data-kit=k1] .switch')[1].click()")
+    reads(tab, "[data-kit=k1] .switches", "mati")
+    assert school[0].commands == [("camera", "off", False)]
+    school[0].tell("availability", "offline")
+    reads(tab, "[data-kit=k1] .cares", "Periksa listrik dan jaringan kit.")
+    assert tab.run("document.querySelector('[data-kit=k1] .switch').disabled")
+    assert judge(tab) == []
+
+
+def finding(id: str, status: str, found: str, todo: str) -> dict[str, Any]:
+    return {"id": id, "status": status, "found": {"id": found, "en": "…"}, "todo": {"id": todo, "en": ""}}
+
+
+def test_a_kits_doctor_and_its_models_card_are_read(tab, server, school):
+    kit = school[0]
+    kit.answers["doctor"] = {
+        "ok": True,
+        "doctor": [
+            finding("camera.frames", "ok", "30 gambar per detik", ""),
+            finding("clock.synced", "failure", "Jam salah.", "Sambungkan kit ke internet."),
+        ],
+    }
+    show(tab, server, "kits")
+    reads(tab, "[data-kit=k1] h2", "Kelas Mawar")
+    tab.run("[...document.querySelectorAll('[data-kit=k1] .choices button')].at(-1).click()")
+    reads(tab, "#dialog-body", "Jam salah. Sambungkan kit ke internet.")
+    assert tab.run("document.querySelectorAll('#dialog-body .warn').length") == 1
+    assert judge(tab) == []
+    tab.click("#dialog-choices button")
+    tab.click("[data-kit=k1] .choices button")
+    reads(tab, "#dialog-title", "face-expression@1.0.0")
+    reads(tab, "#dialog-body", "FER-2013")
+
+
+# ── Settings ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_settings_are_kept_and_a_room_is_wiped_after_being_asked(tab, server, school):
+    show(tab, server, "office")
+    eventually(lambda: tab.run("document.querySelectorAll('#choices input').length") == 3)
+    put(tab, "#choices input:nth-of-type(1)", "0")
+    tab.run("document.querySelector('#choices form').requestSubmit()")
+    reads(tab, "#choices .answer", "Pilih 1 sampai 3650 hari.")
+    put(tab, "#choices input", "21")
+    tab.run("document.querySelectorAll('#choices input')[1].value = 'Ruang Mawar'")
+    tab.run("document.querySelector('#choices form').requestSubmit()")
+    reads(tab, "#choices .answer", "Tersimpan.")
+    tab.run("document.querySelector('#plans details').open = true")
+    tab.run("document.querySelector('#plans form').requestSubmit()")
+    reads(tab, "#plans .answer", "Pilih sedikitnya satu hari.")
+    tab.click("#day-0")
+    tab.run("document.querySelector('#plans form').requestSubmit()")
+    reads(tab, "#plans .plans", "Sen · 07:30\u201309:00")
+    assert judge(tab) == []
+    tab.click("#wipe-go")
+    reads(tab, "#dialog-title", "Hapus semua data")
+    tab.run("document.querySelector('#dialog-choices .danger').click()")
+    reads(tab, "#wipe .answer", "Sudah dihapus.")
+    windows = server.get("/api/history?kit=k1&minutes=60")["windows"]
+    assert windows == []
+    assert len(server.get("/api/history?kit=k2&minutes=60")["windows"]) == 341
+
+
+# ── Without a network, on every width, in both languages ─────────────────────────────────────────────
+
+
+def test_an_installed_page_opens_without_its_server_and_says_from_when_it_knows(tab, server, school):
+    show(tab, server, "now")
+    reads(tab, "#word", "senang")
+    tab.run("navigator.serviceWorker.ready.then(() => true)")
+    show(tab, server, "now")
+    reads(tab, "#word", "senang")
+    server.process.terminate()
+    server.process.wait(20)
+    show(tab, server, "now")
+    reads(tab, "#banners", "Sambungan ke dasbor terputus.")
+    reads(tab, "#word", "senang")
+    reads(tab, "#facts", "Pukul ")
+    assert "old" in tab.run("document.querySelector('#now').className")
+    assert tab.run("document.querySelector('#pause').disabled")
+
+
+def test_every_screen_fits_and_is_accessible_in_both_languages(tab, server, school):
+    show(tab, server, "past")
+    begin_and_end(tab, "Menggambar bebas dengan cat air di halaman")
+    for width, height in ((360, 740), (1280, 800), (1920, 1080)):
+        for language, dark in (("id", False), ("en", True)):
+            tab.show(width, height, dark=dark)
+            for screen in TABS:
+                school[0].tell("state", state(time.time()))
+                show(tab, server, screen)
+                tab.run(f"document.querySelector('[data-language={language}]').click()")
+                eventually(lambda: tab.run("document.querySelectorAll('main .card').length") > 1)
+                tab.run("document.querySelectorAll('#health, #about').forEach((one) => { one.open = true; })")
+                name = f"{screen}-{width}-{language}-{'dark' if dark else 'light'}"
+                photograph(tab, name, guide=(width, dark) == (1280, False) or (width == 360 and not dark))
+                assert judge(tab) == [], name
+                assert tab.run("document.documentElement.scrollWidth <= innerWidth"), name
+                assert tab.run(OVERFLOW) == [], name
