@@ -2,18 +2,20 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge import remote
+from edge import checks, remote
 from edge.__main__ import main
 from edge.settings import Camera, Mqtt
 from edge.switches import Switches
 from edge.types import SettingsError
-from tests.conftest import Subscriber, eventually, free_port
+from tests.conftest import ROOT, Subscriber, eventually, free_port, running_mosquitto
 from tests.test_daemon import Running, settings
+from tests.test_mqtt import with_password
 
 
 @pytest.fixture
@@ -115,3 +117,20 @@ def test_a_password_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     wanted = settings(tmp_path, mqtt=Mqtt(password_file="/no/such/file"))
     outcome = remote.switch(wanted, "capture", "off")
     assert "/no/such/file" in outcome.why
+
+
+def test_the_installed_broker_s_rules_let_the_answers_through(tmp_path: Path) -> None:
+    password = tmp_path / "mqtt.password"
+    password.write_text("right\n")
+    rules = tmp_path / "suasana.acl"
+    shutil.copyfile(ROOT / "systemd" / "mosquitto.acl", rules)
+    rules.chmod(0o600)
+    with running_mosquitto(tmp_path, *with_password(tmp_path, "k1", "right"), f"acl_file {rules}") as port:
+        mqtt = Mqtt(f"mqtt://k1@127.0.0.1:{port}", password_file=str(password), protocol="3.1.1")
+        wanted = settings(tmp_path, camera=Camera("pattern:"), mqtt=mqtt)
+        with Running(wanted) as running:
+            eventually(lambda: "camera" in running.kit.devices)
+            eventually(lambda: remote.switch(wanted, "camera", "off").how == "mqtt")
+            assert "camera" not in running.kit.devices
+            found = {item.id for item in checks.examine("broker", checks.Patient(wanted))}
+            assert "broker.heard_ok" in found
