@@ -100,6 +100,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     run.add_argument("--kit", metavar="NAME", help="instead of the settings' kit name")
     run.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    run.add_argument("--jsonl", action="store_true", help="print every event too, one JSON object a line")
     run.add_argument(
         "--check", action="store_true", help="only say whether it would start; touches no device"
     )
@@ -218,6 +219,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from edge import daemon, settings  # noqa: PLC0415
     from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415
+    from edge.sinks import open_sink  # noqa: PLC0415
     from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
 
     stop = stop_flag()
@@ -239,9 +241,12 @@ def run_command(arguments: argparse.Namespace) -> int:
         rehearse(wanted, stop=stop)
         return 0
     kit = Kit(wanted, stop=stop)
+    sinks = [kit.open_mqtt()]
+    if arguments.jsonl:
+        sinks.append(open_sink("jsonl:-", kit=wanted.kit_name))
     stop_after(stop, arguments.seconds)
     try:
-        daemon.run(kit, [kit.open_mqtt()], stop, reload=reload)
+        daemon.run(kit, sinks, stop, reload=reload)
     finally:
         reload.close()
     if reload.due:

@@ -26,7 +26,26 @@ def configuration(host: str, port: int) -> dict[str, Any]:
 
 
 class RoomBroker(Broker):  # type: ignore[misc] # amqtt has no types
-    """amqtt without a fault of 0.12.1: it greets every new client with what others subscribed to."""
+    """amqtt without two faults of 0.12.1.
+
+    It greets every new client with what others subscribed to. And it listens before it knows its own
+    listener: a client that comes in between is left connected and never answered, so it waits here until
+    there is somebody to answer.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        """Prepare; to be made inside a running loop."""
+        super().__init__(config)
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen, then let clients in."""
+        await super().start()
+        self._ready.set()
+
+    async def _client_connected(self, *connection: Any) -> None:
+        await self._ready.wait()
+        await super()._client_connected(*connection)
 
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session

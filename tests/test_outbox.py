@@ -260,13 +260,14 @@ def test_a_full_disk_costs_nothing_and_is_used_again(
 
 def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "MEMORY_EVENTS", 50)
-    path = tmp_path / "o.db"
-    outbox = opened(path)
+    clock, path = Hand(), tmp_path / "o.db"
+    outbox = opened(path, clock=clock)
     outbox.put(made(0))
     with no_room(path):
         for seq in range(1, 101):
             outbox.put(made(seq))
     assert (len(outbox), outbox.dropped) == (51, 50)
+    clock.now += 60
     outbox.put(made(101))
     kill(outbox)
     outbox = opened(path)

@@ -5,16 +5,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from edge.commands import Command
 from edge.events import Event, MoodWindow, Session, format_time, name_event
+from edge.outbox.disk import DiskOutbox
 from edge.outbox.memory import MemoryOutbox
 from edge.sinks import Access, Sink, open_sink
 from edge.sinks.console import Console, describe
 from edge.sinks.jsonl import JsonLines
-from tests.conftest import PATIENCE_S, ROOT, Subscriber, eventually, free_port, subscribe
+from tests.conftest import PATIENCE_S, ROOT, Subscriber, eventually, free_port, running_mosquitto, subscribe
 
 
 def event(seq: int, **changes: object) -> Event:
@@ -198,3 +200,43 @@ def test_a_full_outbox_drops_the_oldest_and_counts() -> None:
     outbox.done("unknown")
     assert [letter.id for letter in outbox.oldest(1)] == [event(2).id]
     assert len(outbox) == 2
+
+
+def test_a_broker_that_restarts_gets_everything_once_and_is_told_what_waited(tmp_path: Path) -> None:
+    port = free_port()
+    outbox = DiskOutbox(tmp_path / "o.db")
+    heard: list[Event] = []
+    uri = f"mqtt://127.0.0.1:{port}"
+    with open_sink(uri, kit="k1", access=Access(protocol="3.1.1"), outbox=outbox) as sink:
+        with running_mosquitto(tmp_path, port=port):
+            clients = subscribe(port)
+            first = next(clients)
+            tend_until(sink, lambda: first.payloads("suasana/k1/availability"))
+            sink.publish(event(0))
+            tend_until(sink, lambda: sink.waiting == 0)
+            eventually(lambda: first.payloads("suasana/k1/event"))
+            heard += [Event.from_json(payload) for payload in first.payloads("suasana/k1/event")]
+            clients.close()
+        for seq in range(1, 60):  # the first of them go to a connection that is dead already
+            sink.publish(event(seq))
+        with running_mosquitto(tmp_path, port=port):
+            clients = subscribe(port)
+            second = next(clients)
+            tend_until(sink, lambda: sink.waiting == 0)
+            eventually(lambda: len(second.payloads("suasana/k1/event")) == 59)
+            heard += [Event.from_json(payload) for payload in second.payloads("suasana/k1/event")]
+            clients.close()
+    assert [item.seq for item in heard] == list(range(60))
+    assert [item.replayed for item in heard] == [False] + [True] * 59
+
+
+def test_an_event_that_the_broker_refuses_is_kept(tmp_path: Path) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite suasana/k1/availability\n")
+    with running_mosquitto(tmp_path, "allow_anonymous true", f"acl_file {rules}") as port:
+        sink = open_sink(f"mqtt://127.0.0.1:{port}", kit="k1", access=Access(protocol="5"))
+        with sink:
+            tend_until(sink, lambda: sink.connected)  # type: ignore[attr-defined]
+            sink.publish(event(0))
+            tend_until(sink, lambda: not sink._in_flight)  # type: ignore[attr-defined]
+            assert (sink.waiting, sink.dropped) == (1, 0)

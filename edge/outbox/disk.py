@@ -39,7 +39,7 @@ MEMORY_BYTES = 4_000_000
 AT_HAND = 128
 """Events at the head of the queue that are held in memory too, to be sent."""
 RETRY_S = 5.0
-"""A disk that refused is tried again this often, and with each new event."""
+"""A disk that refused is tried again this often."""
 MOST_DONE = 500
 """Acknowledged rows that may wait for their deletion."""
 
@@ -147,7 +147,10 @@ class DiskOutbox:
         self._mark = replace(
             self._mark, boot_id=event.boot_id, events=event.seq + 1, mono_id=event.mono_id, ended=False
         )
-        self._write()
+        if self._complained and self._clock() - self._tried < RETRY_S:
+            self._bound_memory()  # it has just refused: asking with every event would be work for nothing
+        else:
+            self._write()
         if len(self._unsafe) >= UNSAFE or not self._limits.commit_s:
             self._synchronise()
 
@@ -203,9 +206,10 @@ class DiskOutbox:
 
     def _write(self) -> None:
         """Bring memory and disk together: add what is unwritten, delete what is done."""
-        self._tried = self._clock()
         if self._file is None:
+            self._bound_memory()
             return
+        self._tried = self._clock()
         first, n = self._first(), self._mark.next
         new = {
             id: replace(waiting, n=n + place) for place, (id, waiting) in enumerate(self._unwritten.items())

@@ -1,0 +1,399 @@
+"""The scenes: each breaks something, waits until what can arrive has arrived, and tells what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cv2
+
+from benchmarks.faults.stage import (
+    Broker,
+    Cable,
+    NeverHappened,
+    Process,
+    Witness,
+    config,
+    descriptors,
+    id_of,
+    resident_mb,
+    set_stage,
+    wait_for,
+)
+from benchmarks.faults.tear import Torn, tear_and_open
+from benchmarks.faults.verdict import Verdict, judge
+from edge import weights
+from edge.sources import open_camera
+
+Told = Callable[[str, float], None]
+"""What is being done, and how much of it is done (0..1)."""
+PATTERN = ["--camera", "pattern:?width=160&height=120&fps=2", "--microphone", "none"]
+LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+IN_START = 0.2
+"""Kills while a program starts; the others come in the seconds after its first event."""
+FEW = 20
+"""Events that a program which goes on making some may have on their way."""
+JUMPS = ("+1d", "-1d", "+3650d", "-3650d")
+DISK_BYTES = 6_000_000
+
+
+def storm(folder: Path, random: Random, told: Told, *, kills: int, hammer_kills: int, breaks: int) -> Any:
+    """Broker, daemon and a sink that sends 50 events a second, all killed at random moments at once."""
+    with set_stage(folder) as stage:
+        daemon = stage.process("kit", _run(config(folder, "kit", stage.cable.port)))
+        hammer = stage.process("hammer", _hammer(stage.cable, folder))
+        wishes = [
+            (daemon, kills, 3.0),
+            (hammer, hammer_kills, 2.0),
+        ]
+        seeds = [random.random() for _ in wishes]
+        threads = [
+            threading.Thread(target=_keep_killing, args=(process, number, longest_s, Random(seed)))
+            for (process, number, longest_s), seed in zip(wishes, seeds, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        most = kills + hammer_kills + breaks
+        while stage.broker.kills < breaks or any(thread.is_alive() for thread in threads):
+            time.sleep(random.uniform(0.2, 2.0))
+            early = 2 + breaks * daemon.kills / kills  # all along, not all at first
+            if stage.broker.kills < (min(breaks, early) if threads[0].is_alive() else breaks):
+                if random.random() < 0.3:
+                    stage.cable.pull()  # the kit notices first, and in the middle of a packet
+                stage.restart_broker(random.uniform(0.0, 1.5))
+            told("storm", (daemon.kills + hammer.kills + stage.broker.kills) / most)
+        if daemon.kills < kills or hammer.kills < hammer_kills:
+            raise NeverHappened("a program did not begin to make events")
+        verdicts = [_settle(process, stage.witness) for process in (daemon, hammer)]
+        return {
+            "kills": daemon.kills,
+            "hammer_kills": hammer.kills,
+            "broker_restarts": stage.broker.kills,
+            "verdict": verdicts[0] + verdicts[1],
+        }
+
+
+def _keep_killing(process: Process, kills: int, longest_s: float, random: Random) -> None:
+    while process.kills < kills:
+        before = process.ledger.stat().st_size if process.ledger.exists() else 0
+        process.start()
+        if random.random() < IN_START:
+            time.sleep(random.uniform(0, 4))
+        else:
+            wait_for(lambda before=before: process.ledger.stat().st_size > before, f"{process.name} begins")  # type: ignore[misc]
+            time.sleep(random.uniform(0, longest_s))
+        process.kill()
+
+
+def _settle(process: Process, witness: Witness) -> Verdict:
+    """Run until what was made has arrived, let it end as it should, and judge."""
+    for _ in range(3):
+        if not process.alive:
+            process.start()
+        before = len(process.told())
+        wait_for(lambda before=before: len(process.told()) > before, f"{process.name} makes events")  # type: ignore[misc]
+        with contextlib.suppress(NeverHappened):
+            wait_for(lambda: len(_missing(process, witness)) < FEW, "what was made arrives")
+        if ends := process.stop():
+            raise NeverHappened(f"{process.name} ended with {ends}: {process.words.read_text()[-400:]}")
+        with contextlib.suppress(NeverHappened):
+            wait_for(lambda: not _missing(process, witness), "the last words arrive", patience_s=3)
+            break
+    return judge(process.told(), _of(process.name, witness))
+
+
+def _missing(process: Process, witness: Witness) -> set[bytes]:
+    time.sleep(0.2)
+    return {id_of(body) for body in process.told()} - witness.arrived
+
+
+def _of(kit: str, witness: Witness) -> list[bytes]:
+    source = f'"source":"suasana/{kit}"'.encode()
+    return [body for body in list(witness.events) if source in body]
+
+
+def abuse(folder: Path, random: Random, told: Told, *, seconds: float) -> Any:
+    """A daemon on faces, whose pictures vanish, whose cable is pulled and who is sent garbage."""
+    pictures = folder / "pictures"
+    photograph(pictures)
+    with set_stage(folder) as stage:
+        camera = ["--camera", f"replay:{pictures}?loop=1&fps=2", "--microphone", "none"]
+        daemon = stage.process("kit", _run(config(folder, "kit", stage.cable.port), camera))
+        daemon.start()
+        wait_for(lambda: len(_of("kit", stage.witness)) > 3, "the first events arrive")
+        began, commands, failures, pulls = time.monotonic(), 0, 0, 0
+        resident, opened = [], []
+        while (gone := time.monotonic() - began) < seconds and daemon.alive:
+            told("abuse", gone / seconds)
+            for topic, payload in garbage(random, 20):
+                stage.witness.say(topic, payload)
+                commands += 1
+            if random.random() < 0.2:
+                with absent(pictures):
+                    time.sleep(random.uniform(1.2, 2.5))  # longer than a turn of its pictures
+                failures += 1
+            if random.random() < 0.2:
+                stage.cable.pull()
+                time.sleep(random.uniform(0, 1))
+                stage.cable.plug()
+                pulls += 1
+            time.sleep(0.5)
+            resident.append(resident_mb(daemon.pid))
+            opened.append(descriptors(daemon.pid))
+        stage.witness.answers.clear()
+        stage.witness.say("suasana/kit/request/ping", b'{"transaction":"still there"}')
+        wait_for(lambda: any(b"still there" in answer for answer in stage.witness.answers), "it answers")
+        capture = json.loads(stage.witness.info["kit"])["capture"]
+        verdict = _settle(daemon, stage.witness)
+    return {
+        "commands_fuzzed": commands,
+        "switches_changed_by_garbage": int(
+            capture != dict.fromkeys(("capture", "camera", "microphone"), "on")
+        ),
+        "source_failures": failures,
+        "cable_pulls": pulls,
+        "daemon_rss_growth_percent": growth_percent(resident),
+        "daemon_descriptors_leaked": leaked(opened),
+        "verdict": verdict,
+    }
+
+
+def photograph(folder: Path) -> None:
+    """Three pictures of the staged class."""
+    folder.mkdir()
+    with open_camera(f"scene:{weights.FOLDER}?fps=2&frames=3&speed=0") as camera:
+        for number, frame in enumerate(camera):
+            cv2.imwrite(str(folder / f"{number}.jpg"), frame.image)
+
+
+@contextlib.contextmanager
+def absent(folder: Path) -> Iterator[None]:
+    """Somebody unplugged it."""
+    away = folder.with_name(folder.name + ".away")
+    folder.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(folder)
+
+
+def garbage(random: Random, count: int) -> Iterator[tuple[str, bytes]]:
+    """Commands that mean nothing, are torn, or are far too long; none that would be right."""
+    leaves = ["set/capture", "set/camera", "set/microphone", "set/", "set/mode", "request/ping", "request/x"]
+    leaves += ["request/info", "request/health", "set/" + "a" * 300, "request/ümlaut"]
+    words: list[bytes] = [
+        b"",
+        b"ON!",
+        b"1",
+        b"null",
+        b"{",
+        b'{"transaction":',
+        b"[" * 2000,
+        b"off\0",
+        b"\xff\xfe",
+    ]
+    for _ in range(count):
+        kind = random.randrange(4)
+        payload = random.choice(words)
+        if kind == 0:
+            payload = random.randbytes(random.choice([1, 60, 5000]))
+        elif kind == 1:
+            payload = b'{"transaction": %s}' % random.choice(
+                [b"1e999", b'"' + b"x" * 3000 + b'"', b"{}", b"[[]]"]
+            )
+        elif kind == 2 and random.random() < 0.2:
+            payload = random.randbytes(200_000)
+        yield f"suasana/kit/{random.choice(leaves)}", payload
+
+
+def full_disk(folder: Path, random: Random, told: Told) -> Any:  # noqa: ARG001 -- as every scene
+    """The disk fills while the broker is away; the process is killed once there is room again."""
+    told("full disk", 0)
+    with set_stage(folder) as stage, small_disk(folder / "disk") as disk:
+        stage.cable.pull()
+        hammer = stage.process("hammer", _hammer(stage.cable, disk.folder, "--count", "900"))
+        hammer.start()
+        wait_for(lambda: len(hammer.told()) >= 50, "the first events")
+        disk.fill(hammer)
+        wait_for(lambda: len(hammer.told()) >= 900, "events on a full disk")
+        told("full disk", 0.5)
+        words = hammer.words.read_text()
+        disk.make_room(hammer)
+        wait_for(lambda: "takes events again" in hammer.words.read_text(), "the disk takes events again")
+        hammer.kill()
+        stage.cable.plug()
+        verdict = _settle(
+            stage.process("hammer", _hammer(stage.cable, disk.folder, "--count", "1")), stage.witness
+        )
+    return {
+        "disk": disk.kind,
+        "disk_refusals_told": words.count("stay in memory"),
+        "verdict": verdict,
+    }
+
+
+class SmallDisk:
+    """A folder with little room: a file system of its own for root, a limit on file sizes for others."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder."""
+        self.folder = folder
+        folder.mkdir()
+        self.kind = "a limit on the size of files"
+        if os.geteuid() == 0:
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+            if subprocess.run(mount, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                self.kind = f"a file system of {DISK_BYTES / 1e6:g} MB"
+
+    @property
+    def mounted(self) -> bool:
+        """Whether it is a file system."""
+        return self.folder.is_mount()
+
+    def fill(self, process: Process) -> None:
+        """No more room."""
+        if not self.mounted:
+            largest = max(file.stat().st_size for file in self.folder.iterdir())
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+            return
+        with contextlib.suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1024))
+
+    def make_room(self, process: Process) -> None:
+        """Room again."""
+        if self.mounted:
+            (self.folder / "filler").unlink()
+        else:
+            free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, free)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[SmallDisk]:
+    """A disk that can be filled."""
+    disk = SmallDisk(folder)
+    try:
+        yield disk
+    finally:
+        if disk.mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=False)  # noqa: S603, S607
+
+
+def torn(folder: Path, random: Random, told: Told, *, files: int) -> Any:
+    """Outboxes torn at random."""
+    total = Torn()
+    first = random.randrange(10**6)
+    for number in range(files):
+        total += tear_and_open(folder / "torn", first + number)
+        if number % 10 == 0:
+            told("torn files", number / files)
+    return {"torn": total}
+
+
+def clock(folder: Path, random: Random, told: Told) -> Any:  # noqa: ARG001 -- as every scene
+    """The wall clock of a running daemon is stepped by a day and by ten years, forth and back."""
+    library = next(iter(sorted(Path("/").glob(LIBFAKETIME[1:]))), None)
+    if library is None:
+        return {"clock_skipped": "libfaketime is not installed (Debian: faketime)"}
+    offset = folder / "offset"
+    offset.write_text("+0\n")
+    environment = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    with set_stage(folder) as stage:
+        daemon = stage.process("kit", _run(config(folder, "kit", stage.cable.port)))
+        daemon.start(environment)
+        wait_for(lambda: len(_of("kit", stage.witness)) > 2, "the first events arrive")
+        steps: list[float] = []
+        for number, jump in enumerate(JUMPS):
+            told("clock", number / len(JUMPS))
+            before = len(_clock_events(stage.witness))
+            offset.write_text(jump + "\n")
+            wait_for(lambda before=before: len(_clock_events(stage.witness)) > before, "the jump is told")  # type: ignore[misc]
+            steps.append(_clock_events(stage.witness)[-1]["step_s"])
+        daemon.kill()  # libfaketime breaks Python's sleep, with which it would end; another start delivers
+        verdict = _settle(daemon, stage.witness)
+    return {"clock_steps": len(JUMPS), "clock_steps_told": len(steps), "verdict": verdict}
+
+
+def _clock_events(witness: Witness) -> list[Mapping[str, Any]]:
+    found = [json.loads(body) for body in _of("kit", witness) if b"suasana.clock.v1" in body]
+    return [event["data"] for event in found]
+
+
+def day(folder: Path, random: Random, told: Told, *, hours: int) -> Any:
+    """A day at speed, while the broker is killed and garbage comes in."""
+    with set_stage(folder) as stage:
+        path = config(folder, "day", stage.cable.port)
+        path.write_text(path.read_text().replace("window_s = 1.0", "window_s = 5.0"))
+        arguments = ["-m", "benchmarks.faults.day", str(path), "--hours", str(hours)]
+        process = stage.process("day", arguments)
+        process.start()
+        while process.alive:
+            samples = _hours(process.ledger)
+            told("day at speed", len(samples) / hours)
+            time.sleep(random.uniform(1.0, 4.0))
+            if process.alive:
+                stage.restart_broker(random.uniform(0, 0.5))
+            for topic, payload in garbage(random, 5):
+                stage.witness.say(topic.replace("/kit/", "/day/"), payload)
+        if code := process.stop():
+            raise NeverHappened(f"the day ended with {code}: {process.words.read_text()[-600:]}")
+        samples = _hours(process.ledger)
+        made = process.told()
+        wait_for(lambda: len(_of("day", stage.witness)) >= len(made), "the day arrives", patience_s=20)
+        verdict = judge(made, _of("day", stage.witness))
+    return {
+        "day_hours": len(samples),
+        "day_broker_restarts": stage.broker.kills,
+        "rss_growth_percent": growth_percent([resident for resident, _ in samples]),
+        "descriptors_leaked": leaked([opened for _, opened in samples]),
+        "verdict": verdict,
+    }
+
+
+def _hours(ledger: Path) -> list[tuple[float, int]]:
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    words = [line.split() for line in lines if line.startswith("# ")]
+    return [(float(word[2]), int(word[3])) for word in words if len(word) == 4]
+
+
+def growth_percent(resident: list[float]) -> float:
+    """From the second eighth to the last of a run: what comes before is warming up."""
+    part = max(1, len(resident) // 8)
+    if len(resident) < 3:
+        return 0.0
+    begin, end = resident[part : 2 * part], resident[-part:]
+    return round((statistics.median(end) / statistics.median(begin) - 1) * 100, 2)
+
+
+def leaked(opened: list[int]) -> int:
+    """Descriptors more at the end than at the beginning; the fewest of each, since sockets come and go."""
+    part = max(1, len(opened) // 4)
+    return max(0, min(opened[-part:]) - min(opened[:part])) if opened else 0
+
+
+def _run(path: Path, camera: list[str] | None = None) -> list[str]:
+    return ["-m", "edge", "run", "--config", str(path), "--jsonl", *(camera or PATTERN)]
+
+
+def _hammer(cable: Cable, folder: Path, *more: str) -> list[str]:
+    return ["-m", "benchmarks.faults.hammer", str(cable.port), str(folder / "hammer"), *more]
+
+
+__all__ = ["Broker", "abuse", "clock", "day", "full_disk", "shutil", "storm", "torn"]

@@ -1,0 +1,328 @@
+"""What the scenes are played on: a broker that can be killed, a cable that can be cut, a kit, a witness."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+PATIENCE_S = 120.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class NeverHappened(Exception):  # noqa: N818 -- read as: raise NeverHappened
+    """What a scene waits for did not come in time."""
+
+
+def wait_for(holds: Callable[[], object], what: str, *, patience_s: float = PATIENCE_S) -> None:
+    """Until *holds*."""
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise NeverHappened(f"{what}: not within {patience_s:.0f} s")
+        time.sleep(0.02)
+
+
+def mosquitto() -> str | None:
+    """The program, if it is installed; Debian keeps it where only root's path looks."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """Mosquitto, with subscriptions on disk, so that a witness's session outlives a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare to run in *folder*."""
+        self.port, self.kills = free_port(), 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config = folder / "mosquitto.conf"
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_on_changes true",
+            "autosave_interval 1",
+            # What waits in the broker's memory dies with it, acknowledged or not: let nothing wait there.
+            "max_inflight_messages 0",
+            "max_queued_messages 0",
+        ]
+        lines += ["user root"] if os.geteuid() == 0 else []
+        self._config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Run, and return once it answers."""
+        program = mosquitto()
+        assert program is not None
+        self._process = subprocess.Popen([program, "-c", str(self._config)], stderr=subprocess.DEVNULL)  # noqa: S603
+        wait_for(lambda: answers(self.port), "the broker answers")
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self.kills += 1
+
+    def stop(self) -> None:
+        """For good."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Cable:
+    """Between the kit and the broker; it can be pulled in the middle of a packet."""
+
+    def __init__(self, to_port: int) -> None:
+        """Lead to *to_port*; not plugged in yet."""
+        self.port, self._to = free_port(), to_port
+        self._listener: socket.socket | None = None
+        self._ends: set[socket.socket] = set()
+
+    def plug(self) -> None:
+        """Let connections through."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen()
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def pull(self) -> None:
+        """Cut every connection at whatever byte it is."""
+        if self._listener is not None:
+            _shut(self._listener)
+            self._listener = None
+        for end in list(self._ends):
+            _shut(end)
+        self._ends.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.socket()
+                if far.connect_ex(("127.0.0.1", self._to)):
+                    _shut(near)
+                    _shut(far)
+                    continue
+                self._ends |= {near, far}
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            _shut(end)
+            self._ends.discard(end)
+
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
+
+
+class Witness:
+    """An independent subscriber with a session that outlives its connections; it writes down everything."""
+
+    def __init__(self, port: int) -> None:
+        """Subscribe to all kits."""
+        self.events: list[bytes] = []
+        self.arrived: set[bytes] = set()
+        """The ids of all events."""
+        self.health: dict[str, bytes] = {}
+        self.answers: list[bytes] = []
+        self.info: dict[str, bytes] = {}
+        self.connected = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="witness", clean_session=False)
+        self._client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type]
+        self._client.on_message = self._hear
+        self._client.on_connect = lambda client, *_: client.subscribe("suasana/#", qos=1)
+        self._client.on_subscribe = lambda *_: self.connected.set()
+        self._client.on_disconnect = lambda *_: self.connected.clear()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        wait_for(self.connected.is_set, "the witness subscribes")
+
+    def say(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
+        """Publish, as anybody on the broker may."""
+        self._client.publish(topic, payload, qos=qos)
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _hear(self, _client: object, _data: object, message: MQTTMessage) -> None:
+        leaf, kit = message.topic.split("/", 2)[2], message.topic.split("/")[1]
+        if leaf == "event":
+            self.events.append(bytes(message.payload))
+            self.arrived.add(id_of(bytes(message.payload)))
+        elif leaf == "health":
+            self.health[kit] = bytes(message.payload)
+        elif leaf == "info":
+            self.info[kit] = bytes(message.payload)
+        elif leaf.startswith("response/"):
+            self.answers.append(bytes(message.payload))
+
+
+def id_of(body: bytes) -> bytes:
+    """The id of an event's JSON."""
+    return body.split(b'"id":"', 1)[1][:36]
+
+
+class Process:
+    """A Python program whose standard output is the ledger of what it made; it can be killed."""
+
+    def __init__(self, name: str, arguments: Sequence[str], folder: Path) -> None:
+        """Prepare ``python *arguments*``; *folder* takes its ledger and its last words."""
+        self.name, self.kills, self._arguments = name, 0, list(arguments)
+        self.ledger, self.words = folder / f"{name}.jsonl", folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Run."""
+        with self.ledger.open("ab") as ledger, self.words.open("ab") as words:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own words
+                [sys.executable, *self._arguments],
+                stdout=ledger,
+                stderr=words,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=os.environ | (environment or {}),
+            )
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self.kills += 1
+
+    def stop(self) -> int:
+        """Ask it to end; the exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def told(self) -> list[bytes]:
+        """The events that it says it made; a line torn by a kill is none."""
+        if not self.ledger.exists():
+            return []
+        lines = self.ledger.read_bytes().split(b"\n")
+        return [line for line in lines[:-1] if line.startswith(b"{") and line.endswith(b"}")]
+
+
+class Stage:
+    """A broker, a witness on it, a plugged cable to it, and the programs of one scene."""
+
+    def __init__(self, folder: Path, broker: Broker) -> None:
+        """Around a *broker* that runs."""
+        self.folder, self.broker = folder, broker
+        self.cable = Cable(broker.port)
+        self.cable.plug()
+        self.witness = Witness(broker.port)
+        self._processes: list[Process] = []
+
+    def process(self, name: str, arguments: Sequence[str]) -> Process:
+        """A program that ends with the scene."""
+        process = Process(name, arguments, self.folder)
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """End everything."""
+        for process in self._processes:
+            if process.alive:
+                process.kill()
+        self.witness.close()
+        self.cable.pull()
+        self.broker.stop()
+
+    def restart_broker(self, pause_s: float) -> None:
+        """Kill the broker and bring it back; the kit may return once the witness has."""
+        self.broker.kill()
+        self.cable.pull()
+        time.sleep(pause_s)
+        self.broker.start()
+        wait_for(self.witness.connected.is_set, "the witness returns")
+        self.cable.plug()
+
+
+@contextlib.contextmanager
+def set_stage(folder: Path) -> Iterator[Stage]:
+    """A stage, and nothing of it afterwards."""
+    broker = Broker(folder)
+    broker.start()
+    stage = Stage(folder, broker)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory, MB (10^6 bytes)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def descriptors(pid: int) -> int:
+    """Open files of a process."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def config(folder: Path, kit: str, port: int, *, state: Path | None = None) -> Path:
+    """Settings of a cheap kit with real models."""
+    path = folder / f"{kit}.toml"
+    path.write_text(
+        f'kit = "{kit}"\nmode = "class"\nstate_dir = "{state or folder / kit}"\n'
+        "[faces]\nmax_fps = 1.0\nsearch_px = 320\n[mood]\nwindow_s = 1.0\nmin_people = 2\n"
+        f'[mqtt]\nurl = "mqtt://127.0.0.1:{port}"\nprotocol = "3.1.1"\n'
+    )
+    return path
