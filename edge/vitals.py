@@ -35,7 +35,7 @@ def rss_mb(statm: Path = Path("/proc/self/statm")) -> float:
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
-def give_way(nice: int = 10) -> None:
+def give_way(nice: int = 5) -> None:
     """Have the kernel prefer every other thread of this process to the calling one."""
     try:
         thread = threading.get_native_id()

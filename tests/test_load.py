@@ -243,7 +243,7 @@ def test_the_lane_that_sees_gives_way() -> None:
         thread = threading.Thread(target=lane, args=(name,))
         thread.start()
         thread.join()
-    assert nice["vision"] == min(nice["hearing"] + 10, 19)
+    assert nice["vision"] == min(nice["hearing"] + 5, 19)
 
 
 def test_a_small_budget_is_kept_and_told(tmp_path: Path, broker: int, subscriber: Subscriber) -> None:
