@@ -96,7 +96,7 @@ class Desk:
             self._retain("state", to_json(state_of(event)))
         if self._kit.tend_load(now):
             self._health_due = now  # worth telling at once
-            logger.info("load: %s", self._reduced() or "looks as hard as the settings ask")
+            self._log_load()
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
             self._tell("health", to_json(self._health(now)))
@@ -241,6 +241,12 @@ class Desk:
             self._details[name] = (status, problem, text)
             at = self._stamp.time(time.monotonic())
             self._retain(f"source/{name}/detail", to_json(SourceDetail(SCHEMA, at, status, problem, text)))
+
+    def _log_load(self) -> None:
+        if now := self._reduced():
+            logger.info("load: %s: %g looks a second at %d pixels", now.reason, now.fps, now.search_px)
+        else:
+            logger.info("load: looks as hard as the settings ask")
 
     def _reduced(self) -> Reduced | None:
         governor = self._kit.governor

@@ -1,16 +1,20 @@
 """The whole kit with a camera and a microphone that go wrong by the clock, on a real broker."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edge import weights
+from edge import daemon, weights
 from edge.events import Health, SourceDetail, from_json
+from edge.kit import Kit
 from edge.settings import Camera, Microphone, Mood
 from edge.sources import faulty
+from edge.systemd import Notifier
 from tests.conftest import Subscriber, eventually
 from tests.test_daemon import Running, moods, settings
 
@@ -111,3 +115,42 @@ def test_a_microphone_that_is_muted_or_overdriven_is_told_while_the_camera_goes_
         ("online", None),
         ("offline", None),
     ]
+
+
+class Pings(Notifier):
+    """Counts what systemd would get."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.count = 0
+
+    def ping(self) -> None:
+        self.count += 1
+
+
+def test_a_driver_that_never_returns_ends_in_the_hands_of_the_watchdog(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocked in the lane's own thread: the pings stop, so systemd kills the process; here they come back."""
+    monkeypatch.setattr("edge.supervisor.HUNG_AFTER_S", 0.5)
+    stop, pings = threading.Event(), Pings()
+    kit = Kit(settings(tmp_path, camera=Camera("faulty:block@10-20|pattern:")), stop=stop)
+    work = threading.Thread(target=daemon.run, args=(kit, [], stop), kwargs={"notifier": pings})
+    work.start()
+    try:
+        eventually(lambda: pings.count > 3)
+        clock.s = 15
+        quiet = [pings.count, time.monotonic()]
+
+        def stopped() -> bool:
+            if pings.count != quiet[0]:
+                quiet[:] = [pings.count, time.monotonic()]
+            return time.monotonic() - quiet[1] > 2.0
+
+        eventually(stopped)
+        clock.s = 20
+        eventually(lambda: pings.count > quiet[0])
+    finally:
+        stop.set()
+        work.join(30)
+    assert not work.is_alive()

@@ -4,6 +4,7 @@ import { find, make, refill, setText } from "./dom.js";
 import { deviceState } from "./switches.js";
 import { clock, currentLanguage, number, say } from "./words.js";
 
+const PROBLEMS = ["failed", "stuck", "frozen", "black", "dark", "covered", "silent", "clipped"];
 const HOT_C = 80; // a Raspberry Pi slows down from here
 
 export function showHealth(kit) {
@@ -54,6 +55,14 @@ function tellVitals(health) {
   }
   if (health.throttled !== null) {
     lines.push(["health.throttled", say(`health.throttled.${health.throttled ? "yes" : "no"}`), health.throttled]);
+  }
+  for (const source of ["camera", "microphone"]) {
+    const problem = health[`${source}_problem`];
+    if (problem) lines.push([`capture.${source}`, PROBLEMS.includes(problem) ? say(`problem.${problem}`) : problem, true]);
+  }
+  if (health.reduced) {
+    const { fps, misses_far_faces: far } = health.reduced;
+    lines.push(["health.reduced", say(far ? "health.reduced.far" : "health.reduced.value", { n: number(fps, 1) }), true]);
   }
   if (health.dropped_events) lines.push(["health.lost", number(health.dropped_events), true]);
   return lines;
