@@ -1,3 +1,4 @@
+import gc
 import io
 import json
 import socket
@@ -240,3 +241,22 @@ def test_an_event_that_the_broker_refuses_is_kept(tmp_path: Path) -> None:
             sink.publish(event(0))
             tend_until(sink, lambda: not sink._in_flight)  # type: ignore[attr-defined]
             assert (sink.waiting, sink.dropped) == (1, 0)
+
+
+def test_connections_that_come_and_go_leave_no_descriptor_behind(tmp_path: Path) -> None:
+    """Without Python's search for circles, which would hide it until it runs."""
+
+    def opened() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with open_sink("mqtt://127.0.0.1:1", kit="k1", access=Access(protocol="3.1.1")) as sink:
+            before = opened()
+            for _ in range(30):
+                sink._restart()  # type: ignore[attr-defined]
+                sink.tend()
+            eventually(lambda: opened() <= before + 4)
+    finally:
+        gc.enable()

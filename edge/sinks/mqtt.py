@@ -301,6 +301,7 @@ class Mqtt:
     def _restart(self, *, wait_s: float = 0.0) -> None:
         """Another client, which begins after *wait_s*; what the old one had in flight goes again."""
         self._client.disconnect()  # its thread sees that and ends by itself; joining it would wait
+        _let_go(self._client)
         self._in_flight.clear()
         self._live.clear()
         self._client = self._make_client()
@@ -397,6 +398,15 @@ class Mqtt:
         client.on_connect, client.on_disconnect = on_connect, on_disconnect
         client.on_connect_fail, client.on_publish = on_connect_fail, on_publish
         client.on_message, client.on_subscribe = on_message, on_subscribe
+
+
+def _let_go(client: Client) -> None:
+    """Hear no more of an old client, which so loses its last owner: its sockets close when its thread ends.
+
+    The callbacks know their client, and such a circle would keep its sockets until Python looks for circles.
+    """
+    client.on_socket_open = client.on_connect = client.on_disconnect = None
+    client.on_connect_fail = client.on_publish = client.on_message = client.on_subscribe = None
 
 
 def _read_limits(properties: Any) -> Limits:
