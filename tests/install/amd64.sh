@@ -14,6 +14,7 @@ shift
 work=build/install
 work=$(mkdir -p $work && cd $work && pwd)
 trap 'umount -l "$work/root" 2>/dev/null || true; rm -rf "$work/upper" "$work/scratch" "$work/root"' EXIT
+trap 'exit 130' INT TERM
 "$here/clip.sh" build/clip
 code=0
 for suite in "${@:-bookworm}"; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs and runs the package in an arm64 Debian, emulated as a Raspberry Pi 4 (Cortex-A72) and 5 (Cortex-A76).
 # Nothing boots: programs of the root run one by one through binfmt_misc, without a network; what systemd does is
-# tested by amd64.sh. Mounts end with this script's namespace. Needs root, debootstrap and a kernel with binfmt_misc.
+# tested by amd64.sh. Mounts and processes end with this script's namespaces. Needs root, debootstrap and a kernel with binfmt_misc.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -12,7 +12,7 @@ if [ "${1:-}" != --inside ]; then
         exit 2
     }
     systemd/debian-packages.sh debootstrap
-    exec unshare --mount --propagation private "$0" --inside "$@"
+    exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0" --inside "$@"
 fi
 shift
 suite=${1:-bookworm}
@@ -29,6 +29,7 @@ clean() {
     "$here/qemu.sh" off
 }
 trap clean EXIT
+trap 'exit 130' INT TERM
 "$here/qemu.sh" on
 root=$("$here/root.sh" "$suite" arm64)
 "$here/clip.sh" build/clip

@@ -18,7 +18,11 @@ sed -i -e 's|^mode = .*|mode = "class"|' -e 's|^min_people = .*|min_people = 2|'
     -e 's|^search_px = .*|search_px = 640|' \
     -e 's|^uri = "opencv:0".*|uri = "replay:/var/lib/clip/class.avi?loop=1"|' \
     -e 's|^uri = "pyaudio:default".*|uri = "replay:/var/lib/clip/speech.wav?loop=1"|' /etc/suasana/kit.toml
-mosquitto -d -c /etc/mosquitto/mosquitto.conf >/dev/null 2>&1
+install -d -o mosquitto /run/mosquitto /var/log/mosquitto   # Debian's unit makes them
+mosquitto -d -c /etc/mosquitto/mosquitto.conf
+answers() { for _ in $(seq 60); do (exec 3<>/dev/tcp/127.0.0.1/1883) && return 0; sleep 1; done; return 1; }
+check "the broker answers" answers
+[ $failed = 0 ] || exit 1
 for cpu in cortex-a72 cortex-a76; do
     export QEMU_CPU=$cpu
     for format in tflite onnx; do
