@@ -57,7 +57,7 @@ admit() {
     printf '%s:%s\n' "$1" "$2" >$passwords.one
     mosquitto_passwd -U $passwords.one
     [ ! -e $passwords ] || grep -v "^$1:" $passwords >>$passwords.one || true
-    chown root:mosquitto $passwords.one
+    chown mosquitto:mosquitto $passwords.one   # 2.0.21 complains about any other owner, later ones will refuse
     chmod 640 $passwords.one
     mv $passwords.one $passwords
     changed=yes
@@ -68,7 +68,7 @@ admit $page "$(sed -n 's/^SUASANA_MQTT_PASSWORD=//p' $settings/dashboard.env)"
 
 put() {
     cmp -s "/usr/share/suasana/$1" "$2" && return 0
-    install -o root -g mosquitto -m 640 "/usr/share/suasana/$1" "$2"
+    install -o mosquitto -g mosquitto -m 640 "/usr/share/suasana/$1" "$2"
     changed=yes
 }
 put mosquitto.acl $broker/suasana.acl

@@ -40,7 +40,7 @@ disk >/tmp/before
 check "installs without a network" apt-get install -y -qq "$deb"
 [ $failed = 0 ] || finish
 check "settings were made, watching not asked for" grep -q '^mode = ""' /etc/suasana/kit.toml
-check "passwords are not for everybody" test "$(stat -c '%a %U:%G' /etc/suasana/mqtt.password /etc/suasana/dashboard.env /etc/mosquitto/suasana.passwd | tr '\n' ' ')" = "640 root:suasana 600 root:root 640 root:mosquitto "
+check "passwords are not for everybody" test "$(stat -c '%a %U:%G' /etc/suasana/mqtt.password /etc/suasana/dashboard.env /etc/mosquitto/suasana.passwd | tr '\n' ' ')" = "640 root:suasana 600 root:root 640 mosquitto:mosquitto "
 check "no password stands anywhere else" bash -c "! grep -rqF -f /etc/suasana/mqtt.password /etc/mosquitto /etc/systemd /var/log /usr/share/suasana"
 check "units are enabled" systemctl is-enabled suasana suasana-dashboard
 check "the dashboard runs" eventually active suasana-dashboard
@@ -61,6 +61,7 @@ kit=$(sed -n 's/^kit = "\([^"]*\)".*/\1/p' /etc/suasana/kit.toml)
 as_kit() { mosquitto_pub -V 5 -h 127.0.0.1 -q 1 -u "$kit" -P "$(cat /etc/suasana/mqtt.password)" -t "$1" -m x; }
 check "the kit may write below its own name" as_kit "suasana/$kit/event"
 check "and nowhere else" bash -c "$(declare -f as_kit); kit=$kit; as_kit suasana/other/event 2>&1 | grep -i 'not authorized'"
+check "nor read elsewhere" bash -c "! mosquitto_sub -h 127.0.0.1 -u $kit -P \"\$(cat /etc/suasana/mqtt.password)\" -t 'suasana/other/#' -W 3 -C 1"
 check "nobody comes in without a name" bash -c "! mosquitto_pub -h 127.0.0.1 -t x -m x"
 check "the broker listens on this machine only" bash -c "! ss -Hltn 'sport = :1883' | grep -v 127.0.0.1:1883"
 status=/proc/$(main_pid)/status
@@ -98,7 +99,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 echo "        stop took $took ms"
 check "it stops in five seconds, gracefully" bash -c "[ $took -lt 5000 ] && [ \"\$(systemctl show -P Result suasana)\" = success ]"
 check "root may use the command meanwhile" suasana switch camera off --config /etc/suasana/kit.toml
-check "doctor finds nothing wrong but what is stopped" bash -c "suasana doctor --config /etc/suasana/kit.toml --language en | tee /root/doctor; true"
+check "the doctor finds nothing broken" bash -c "suasana doctor --config /etc/suasana/kit.toml --language en | tee /root/doctor; ! grep -E 'FAIL|hand them back' /root/doctor"
 check "and said so" bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/availability' | grep stopped"
 systemctl start suasana
 check "and nothing in the state is root's then" bash -c "! find /var/lib/suasana ! -user suasana | grep ."
