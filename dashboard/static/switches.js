@@ -14,7 +14,9 @@ let trouble = null; // the key of the last complaint
 export function deviceState(kit, name) {
   if (!kit || kit.phase !== "online" || !kit.info) return kit?.phase === "stopped" ? "off" : "unknown";
   const { capture } = kit.info;
-  if (capture.capture === "off" || capture[name] === "off") return kit.sources[name] === "online" ? "closing" : "off";
+  if (capture.capture === "off" || capture[name] === "off") {
+    return { disabled: "off", offline: "off" }[kit.sources[name]] ?? (kit.sources[name] ? "closing" : "unknown");
+  }
   return { online: "on", recovering: "recovering", disabled: "off", offline: "missing" }[kit.sources[name]] ?? "unknown";
 }
 
