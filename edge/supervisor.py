@@ -28,6 +28,8 @@ Condition = Literal["running", "recovering", "ended"]
 LONGEST_WAIT_S = 60.0
 HEALTHY_AFTER_S = 60.0
 """A lane that ran this long starts its waits from the shortest again."""
+NEWS_AFTER_S = 600.0
+"""The same trouble is worth a line in the log again after so long without it."""
 HUNG_AFTER_S = 10.0
 """No progress for this long withholds the watchdog's ping."""
 FREED_CHECK_S, FREED_WITHIN_S = 0.2, 60.0
@@ -121,7 +123,7 @@ class Supervisor:
                         break
         except EdgeError as error:
             # A camera that stays away is told once, not every minute of a night: logs wear out the SD card.
-            again = str(error) == lane.trouble and time.monotonic() - began < HEALTHY_AFTER_S
+            again = str(error) == lane.trouble and time.monotonic() - began < NEWS_AFTER_S
             logger.log(logging.DEBUG if again else logging.WARNING, "%s: %s", lane.name, error)
             lane.trouble = str(error)
             return error

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ from edge.sources import picamera2 as picamera2_source
 from edge.sources import pyaudio as pyaudio_source
 from edge.sources import replay as replay_source
 from edge.types import RATE_HZ, SourceError, StuckError
-from tests.conftest import eventually
+from tests.conftest import ROOT, eventually
 
 
 @pytest.fixture(scope="session")
@@ -801,6 +802,29 @@ def test_microphones_are_listed_without_the_number_of_their_card(monkeypatch):
     monkeypatch.setattr(FakePyAudio, "names", ("Twin (hw:0,0)", "Other (hw:1,0)", "USB PnP: Audio (hw:4,0)"))
     with open_microphone(listed[0].uri) as microphone:
         next(iter(microphone))
+
+
+LISTEN = """
+from edge.sources import microphones_here, open_microphone
+from edge.verdict import SoundJudge
+assert "pyaudio:mutedmic" in [device.uri for device in microphones_here()]
+judge = SoundJudge(after_s=0.5)
+with open_microphone("pyaudio:mutedmic") as microphone:
+    for block in microphone:
+        if judge(block).problem:
+            break
+print(judge.problem)
+"""
+
+
+def test_a_muted_microphone_behind_the_real_portaudio(tmp_path):
+    """ALSA's null device: no sound card is needed."""
+    pytest.importorskip("pyaudio", reason="PyAudio is not installed here")
+    (tmp_path / ".asoundrc").write_text("pcm.mutedmic { type null }\npcm.!default { type null }\n")
+    command = [sys.executable, "-c", LISTEN]
+    home = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(command, env=home, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["silent"], done.stderr
 
 
 def test_ribbon_cameras_are_listed(monkeypatch):
