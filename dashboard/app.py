@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +27,8 @@ from dashboard.office import Office
 from dashboard.past import Past
 from dashboard.people import Passwords, People
 from dashboard.questions import Questions
+from dashboard.rules import Rules
+from dashboard.watch import Watch
 
 
 def make_app(
@@ -56,24 +58,26 @@ def make_app(
     access = Access(people, disk, clock=feed.clock, demo=demo)
     questions = Questions(bus.publish)
     feed.answers = questions.hear
+    watch = Watch(feed, bus.publish)
     entry = Entry(access, feed, disk, desk, passwords, code, lambda: feed.board)
     parts = (
         entry,
         Live(access, feed, bus, questions, card_folders()),
         Past(access, feed, disk),
         Office(access, feed, disk, desk, passwords),
+        Rules(access, feed, watch),
     )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         bus.start()
-        tending = asyncio.create_task(feed.tend())
+        tending = [asyncio.create_task(work) for work in (feed.tend(), watch.tend())]
         try:
             yield
         finally:
-            tending.cancel()
-            with suppress(asyncio.CancelledError):
-                await tending
+            for task in tending:
+                task.cancel()
+            await asyncio.gather(*tending, return_exceptions=True)
             await bus.stop()
             await feed.finish()
 

@@ -101,6 +101,8 @@ class Feed:
         self.history, self.lessons = History(disk.database), Lessons(disk.database)
         self.listeners: list[Callable[[str, Row], None]] = []
         """Who else hears of every window, with the kit's name."""
+        self.lookers: list[Callable[[], None]] = []
+        """Who else looks every few seconds at what no message announces."""
         self.answers: Callable[[str, str, bytes], None] | None = None
         """Who hears what kits answer: kit, verb, payload."""
         self.board = Board()
@@ -283,6 +285,8 @@ class Feed:
             if loop.time() >= look_due:
                 look_due = loop.time() + LOOK_EVERY_S
                 self.look()
+                for look in self.lookers:
+                    look()
                 await self._follow_plans()
             if loop.time() >= forget_due:
                 forget_due = loop.time() + FORGET_EVERY_S

@@ -250,11 +250,32 @@ class Clock:
     """How far the wall clock jumped against the steady one; more than 0 is forward, 0 is no jump."""
 
 
-Data = MoodWindow | Session | Clock
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Data of a ``suasana.alert.v1`` event: a condition about the room holds for a while.
+
+    Told by the dashboard, where a teacher wrote the rule; about the room, never about one person.
+    """
+
+    phase: Literal["new", "update", "end"]
+    alert: Name
+    """The same in every event about it."""
+    condition: Name
+    """A label, ``uncertain``, ``unread`` (nothing could be said about the room) or ``away`` (the kit is)."""
+    at_least: Part
+    """Part of the group that the label has to have; not used for ``unread`` and ``away``."""
+    for_s: Amount
+    """How long the condition has to hold before anything is told."""
+    since: UtcTime
+    """Since when it holds."""
+
+
+Data = MoodWindow | Session | Clock | Alert
 EVENT_TYPES: Mapping[str, type[Data]] = {
     "suasana.mood.v1": MoodWindow,
     "suasana.session.v1": Session,
     "suasana.clock.v1": Clock,
+    "suasana.alert.v1": Alert,
 }
 
 

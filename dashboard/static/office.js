@@ -1,6 +1,7 @@
 // Settings: oneself, the timetable, the dashboard's choices, accounts, wiping, the log.
 
 import { ask, logOut, may, who } from "./access.js";
+import { alertCard } from "./alerts.js";
 import { auditCard } from "./audit.js";
 import { button, field, find, icon, make, memory } from "./dom.js";
 import { openSheet } from "./sheet.js";
@@ -14,6 +15,7 @@ export function showOffice(rooms, roomOf) {
   place = { rooms, roomOf };
   const parts = [selfCard()];
   if (may("notes")) parts.push(planCard());
+  if (may("alerts")) parts.push(alertCard(rooms, roomOf));
   if (may("settings")) parts.push(choiceCard());
   if (may("people")) parts.push(peopleCard());
   if (may("wipe")) parts.push(wipeCard());
@@ -122,7 +124,7 @@ function choiceCard() {
     notice.value = choices.notice;
     const days = make("input", { type: "number", min: 1, max: 3650, value: choices.retention_days });
     const kits = [...new Set([...place.rooms, ...Object.keys(choices.rooms)])];
-    const names = kits.map((kit) => [kit, make("input", { maxlength: 80, value: choices.rooms[kit] ?? "" })]);
+    const names = kits.map((kit) => [kit, make("input", { maxlength: 80, value: choices.rooms[kit] ?? "", placeholder: place.roomOf(kit) })]);
     const parts = [
       field(say("office.language"), language),
       field(say("office.retention"), days, say("office.retention.hint")),

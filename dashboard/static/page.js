@@ -1,6 +1,7 @@
 // The page: what is known, who is told of it, which screen and which kit are shown.
 
 import { may, meet, who } from "./access.js";
+import { loadAlerts, openAlerts } from "./alerts.js";
 import { find, icon, make, memory, refill, setText } from "./dom.js";
 import { showHealth } from "./health.js";
 import { showKits } from "./kits.js";
@@ -18,7 +19,7 @@ const HISTORY_MINUTES = 90;
 const REDRAW_MS = 5_000;
 const SCREENS = ["now", "past", "kits", "office"];
 
-const known = { kits: new Map(), broker: true, connected: false, ready: false, aheadS: 0, failed: false, remembered: false };
+const known = { kits: new Map(), broker: true, connected: null, ready: false, aheadS: 0, failed: false, remembered: false };
 let chosen = memory.get("kit");
 let lossTimer = 0;
 let loading = 0; // counts requests, so that an overtaken answer is dropped
@@ -107,9 +108,11 @@ function showBanners() {
     [kit()?.info?.replay, "banner.replay", "film", false],
     [kit()?.info?.mode === "practice", "banner.practice", "alert", false],
   ].filter(([shown]) => shown);
-  refill(find("#banners"), currentLanguage() + banners.map(([, key]) => key).join(), () =>
-    banners.map(([, key, name, warn]) =>
-      make("p", { class: warn ? "banner warn" : "banner" }, icon(name), make("span", {}, say(key))),
+  const lines = banners.map(([, key, name, warn]) => [say(key), name, warn]);
+  for (const text of known.connected ? openAlerts() : []) lines.push([text, "alert", true]);
+  refill(find("#banners"), JSON.stringify(lines), () =>
+    lines.map(([text, name, warn]) =>
+      make("p", { class: warn ? "banner warn" : "banner" }, icon(name), make("span", {}, text)),
     ),
   );
 }
@@ -118,6 +121,7 @@ async function loadHistory() {
   if (!may("live")) return;
   const wanted = chosen;
   loadNotes(wanted, redraw);
+  loadAlerts(wanted, redraw);
   const ticket = (loading += 1);
   const early = [];
   pendingWindows = early;
@@ -163,6 +167,9 @@ const on = {
   lessons(told) {
     if (told.kit === chosen) loadNotes(chosen, redraw);
     if (screen === "past") openPast(chosen, roomOf);
+  },
+  alerts(told) {
+    if (told.kit === chosen) loadAlerts(chosen, redraw);
   },
   wiped(told) {
     if (told.kit === chosen) loadHistory();

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TextIO
 
 from edge.commands import Command
-from edge.events import Clock, Event, MoodWindow, parse_time
+from edge.events import Alert, Clock, Event, MoodWindow, parse_time
 
 SUPPRESSED = {
     "too_few_people": "too few readable faces",
@@ -28,6 +28,8 @@ def describe(event: Event) -> str:
     data = event.data
     if isinstance(data, Clock):
         return f"{clock}  clock {data.reason}" + (f", jumped {data.step_s:+.1f} s" if data.step_s else "")
+    if isinstance(data, Alert):
+        return f"{clock}  alert {data.phase}: {data.condition}"
     if not isinstance(data, MoodWindow):
         return f"{clock}  session {data.phase} ({data.reason})"
     faces = f"{data.people} face{'' if data.people == 1 else 's'}"

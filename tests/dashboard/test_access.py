@@ -383,6 +383,21 @@ def test_stretches_that_cannot_be_are_refused(place):
         assert teacher.get(f"/api/past?kit=k1&{query}").status_code == 400, query
 
 
+def test_a_teacher_writes_rules_for_the_own_rooms_and_leaves_others(place):
+    ani, tuti = place.log_in("Ani"), place.log_in("Tuti")
+    rule = {"condition": "sad", "at_least": 0.5, "for_s": 300, "quiet_s": 60, "days": [0]}
+    rule |= {"starts": "07:00", "ends": "15:00"}
+    both = [rule | {"kit": "k1"}, rule | {"kit": "k2"}]
+    assert tuti.put("/api/rules", json={"rules": both}).status_code == 200
+    assert [one["kit"] for one in ani.get("/api/rules").json()["rules"]] == ["k1"]
+    assert ani.put("/api/rules", json={"rules": both}).status_code == 404
+    assert ani.put("/api/rules", json={"rules": [{"kit": "k1"}]}).json()["error"] == "condition"
+    assert ani.put("/api/rules", json={"rules": []}).status_code == 200
+    assert [one["kit"] for one in tuti.get("/api/rules").json()["rules"]] == ["k2"]
+    assert ani.get("/api/alerts?kit=k2").status_code == 404
+    assert place.log_in("Budi").get("/api/alerts?kit=k1").status_code == 403
+
+
 # ── Questions ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -95,11 +95,12 @@ def test_the_manifest_names_pictures_that_are_there():
 def test_every_deed_role_and_refusal_has_words():
     source = "".join(path.read_text("utf-8") for path in STATIC.parent.glob("*.py"))
     deeds = set(re.findall(r'\.(?:note|note_look|write)\([^)]*?"([a-z_]+)"(?:,|\))', source))
-    refusals = set(re.findall(r'(?:PeopleError|ChoiceError|LessonError)\("([a-z_]+)"\)', source))
+    refusals = set(re.findall(r'(?:PeopleError|ChoiceError|LessonError|RuleError)\("([a-z_]+)"\)', source))
     assert {"exported", "wiped", "looked"} <= deeds
     for deed in deeds - {"admin", "login_refused"}:
         assert f"deed.{deed}" in TEXTS["id"], deed
     shown_by_the_form = {"role", "too_many", "title", "kit", "note", "label", "language", "rooms"}
+    shown_by_the_form.add("condition")
     for word in refusals - shown_by_the_form:
         assert f"refused.{word}" in TEXTS["id"], word
 
