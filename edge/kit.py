@@ -253,13 +253,16 @@ class Kit:
         """The broker of the settings, not connected yet.
 
         Raises:
-            SettingsError: the address or the password file does not do.
+            SettingsError: the address, the password file or the certificate authority does not do.
         """
         mqtt = self.settings.mqtt
         try:
             password = Path(mqtt.password_file).read_text("utf-8").strip() if mqtt.password_file else ""
-            access = Access(password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s)
-            self.outbox = make_outbox(self.settings)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"mqtt.password_file: {error}") from error
+        access = Access(password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s)
+        self.outbox = make_outbox(self.settings)
+        try:
             return open_sink(
                 mqtt.url,
                 kit=self.settings.kit_name,
@@ -267,8 +270,8 @@ class Kit:
                 access=access,
                 outbox=self.outbox,
             )
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"mqtt.password_file: {error}") from error
+        except OSError as error:  # ssl.SSLError among them
+            raise SettingsError(f"mqtt.ca_file: {error}") from error
         except ValueError as error:
             raise SettingsError(f"mqtt.url: {error}") from error
 

@@ -163,4 +163,5 @@ def _about(cls: type) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text.replace("``", "`")).strip()
+    text = re.sub(r"\bNone\b", "null", text.replace("``", "`"))  # the schemas' readers know JSON
+    return re.sub(r"\s+", " ", text).strip()

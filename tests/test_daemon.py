@@ -191,10 +191,18 @@ def test_what_cannot_work_is_told_before_anything_starts(tmp_path: Path, changes
         Kit(settings(tmp_path, **changes), stop=threading.Event())
 
 
-@pytest.mark.parametrize("mqtt", [Mqtt("http://x"), Mqtt(password_file="/no/such/file")])
-def test_a_broker_that_cannot_be_is_told(tmp_path: Path, mqtt: Mqtt) -> None:
+@pytest.mark.parametrize(
+    ("mqtt", "named"),
+    [
+        (Mqtt("http://x"), "mqtt.url"),
+        (Mqtt(password_file="/no/such/file"), "mqtt.password_file"),
+        (Mqtt("mqtts://x", ca_file="/no/such/file"), "mqtt.ca_file"),
+        (Mqtt("mqtts://x", ca_file=__file__), "mqtt.ca_file"),
+    ],
+)
+def test_a_broker_that_cannot_be_is_told(tmp_path: Path, mqtt: Mqtt, named: str) -> None:
     kit = Kit(settings(tmp_path, mqtt=mqtt), stop=threading.Event())
-    with pytest.raises(SettingsError, match="mqtt"):
+    with pytest.raises(SettingsError, match=named):
         kit.open_mqtt()
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
+import ssl
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +47,8 @@ HANDSHAKE_S = 3.0
 """A broker that has not answered the greeting by now may not know this version of MQTT."""
 ENVELOPE = 256
 """Bytes of a packet besides topic and payload, properties included, at most."""
+UNREACHABLE = "is not reachable"
+HANGS_UP = "hangs up at the greeting: mqtts:// needs the port for TLS, mqtt:// the one without"
 BRIEF_S = 10.0
 """A connection that the broker ends sooner than this, three times in a row, is worth another word."""
 AGAIN = "again and again: another program may use this kit's name, or the broker forbids what it publishes"
@@ -286,6 +291,8 @@ class Mqtt:
             why = AGAIN if self._brief >= 3 else f"({WHY_REFUSED.get(reason, reason)})"
             self._complain(f"connection lost {why}")
         self.connected, self._greeted = False, None
+        if not had_been_connected and not self._five:
+            self._complain(f"{_shown(self._address)} {HANGS_UP}")
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
         else:
@@ -368,7 +375,9 @@ class Mqtt:
 
         def on_connect_fail(_client: Any, _data: Any) -> None:
             spread_reconnects(client)
-            happened(lambda: self._complain(f"{_shown(self._address)} is not reachable; trying again"))
+            why = _explain(sys.exc_info()[1])  # paho calls this while it handles the exception
+            level = logging.WARNING if why == UNREACHABLE else logging.ERROR
+            happened(lambda: self._complain(f"{_shown(self._address)} {why}; trying again", level))
 
         def on_publish(_client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
             failure = str(reason) if reason.is_failure else ""
@@ -407,6 +416,19 @@ def _let_go(client: Client) -> None:
     """
     client.on_socket_open = client.on_connect = client.on_disconnect = None
     client.on_connect_fail = client.on_publish = client.on_message = client.on_subscribe = None
+
+
+def _explain(error: BaseException | None) -> str:
+    """What kept us from a connection, as the end of a sentence about the broker."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"has a certificate that is not trusted ({error.verify_message}): look at mqtt.ca_file"
+    if isinstance(error, ssl.SSLError):
+        return f"does not speak TLS here ({error.reason or error})"
+    if isinstance(error, ConnectionResetError):
+        return HANGS_UP
+    if isinstance(error, socket.gaierror):
+        return "has a name that nobody knows: look at mqtt.url"
+    return UNREACHABLE
 
 
 def _read_limits(properties: Any) -> Limits:
