@@ -10,12 +10,13 @@ check() {   # check WORDS COMMAND…
     else echo "FAILED  $words"; tail -n 8 /tmp/check.out | sed 's/^/        | /'; failed=1; fi
 }
 check "this is arm64" test "$(uname -m)" = aarch64
-check "installs without a network" dpkg -i /root/suasana.deb
+[ -n "${INSTALLED:-}" ] || check "installs without a network" dpkg -i /root/suasana.deb
 [ $failed = 0 ] || exit 1
 echo "        $(du -sh --apparent-size /usr/lib/suasana | cut -f1) in /usr/lib/suasana, of it bytecode $(find /usr/lib/suasana -name '*.pyc' -print0 | du -ch --apparent-size --files0-from=- | tail -n 1 | cut -f1)"
 check "sound: the system's PyAudio is seen" $python -c "import pyaudio"
+# Emulated, one look takes seconds: the light detector, and windows long enough to hold some looks.
 sed -i -e 's|^mode = .*|mode = "class"|' -e 's|^min_people = .*|min_people = 2|' -e 's|^max_fps = .*|max_fps = 1.0|' \
-    -e 's|^search_px = .*|search_px = 640|' \
+    -e 's|^detector = .*|detector = "blazeface"|' -e 's|^window_s = .*|window_s = 30.0|' \
     -e 's|^uri = "opencv:0".*|uri = "replay:/var/lib/clip/class.avi?loop=1"|' \
     -e 's|^uri = "pyaudio:default".*|uri = "replay:/var/lib/clip/speech.wav?loop=1"|' /etc/suasana/kit.toml
 install -d -o mosquitto /run/mosquitto /var/log/mosquitto   # Debian's unit makes them
@@ -39,12 +40,12 @@ for task in (Settings().expression, Settings().tone):
     assert result.good, result
 EOF
         sed -i "s|^runtime = .*|runtime = \"$format\"|" /etc/suasana/kit.toml
-        $python /root/manager.py 400 setpriv --reuid suasana --regid suasana --init-groups \
+        $python /root/manager.py 600 setpriv --reuid suasana --regid suasana --init-groups \
             suasana run --config /etc/suasana/kit.toml 2>/tmp/daemon.log >/tmp/told.json
         echo "        $(cat /tmp/told.json)"
         told() { $python -c "import json, sys; told = json.load(open('/tmp/told.json')); sys.exit(not ($1))" || { tail -n 5 /tmp/daemon.log; false; }; }
         check "$cpu, $format: ready, and progress is told" told 'told["ready_s"] > 0 and told["pings"] > 0'
-        check "$cpu, $format: the broker has the room's mood" told 'told["moods"] > 0 and told["people"] >= 6'
+        check "$cpu, $format: the broker has the room's mood" told 'told["moods"] > 0 and told["people"] >= 4'
         check "$cpu, $format: read by that runtime, both models" told "told['runtimes'] == ['$format'] and told['models'] == 2"
         check "$cpu, $format: a graceful end" told 'told["code"] == 0 and told["availability"][-1] == "stopped"'
     done

@@ -65,6 +65,7 @@ def main() -> int:
                 "moods": len(moods(heard)),
                 "people": max((mood["data"]["people"] for mood in moods(heard)), default=0),
                 "runtimes": sorted({model["runtime"] for model in info.get("models", [])}),
+                "suppressed": [event["data"].get("suppressed") for event in windows(heard)],
                 "models": len(info.get("models", [])),
                 "availability": heard.get("availability", []),
                 "stop_s": round(stop_s, 1),
@@ -76,13 +77,14 @@ def main() -> int:
 
 
 def moods(heard: dict[str, list[str]]) -> list[dict]:
-    """Events that tell a mood and are not suppressed."""
+    """Windows that tell a mood and are not suppressed."""
+    return [event for event in windows(heard) if not event["data"].get("suppressed")]
+
+
+def windows(heard: dict[str, list[str]]) -> list[dict]:
+    """Every window's event."""
     events = [json.loads(payload) for payload in heard.get("event", [])]
-    return [
-        event
-        for event in events
-        if event["type"] == "suasana.mood.v1" and not event["data"].get("suppressed")
-    ]
+    return [event for event in events if event["type"] == "suasana.mood.v1"]
 
 
 def password() -> str:
