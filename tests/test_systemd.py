@@ -11,7 +11,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from edge.settings import check_class_mode, load
-from edge.supervisor import HUNG_AFTER_S
+from edge.sinks.mqtt import GOODBYE_S
+from edge.supervisor import HUNG_AFTER_S, PARTING_S
 from edge.systemd import Notifier
 from edge.types import SettingsError
 from tests.conftest import ROOT
@@ -111,7 +112,7 @@ def test_memory_never_reaches_the_card_and_a_stop_is_bounded(unit: str) -> None:
 
 def test_the_watchdog_is_more_patient_than_the_supervisor() -> None:
     assert int(keys("suasana.service")["WatchdogSec"][0]) > HUNG_AFTER_S
-    assert int(keys("suasana.service")["TimeoutStopSec"][0]) > 4, "lanes are waited for four seconds"
+    assert int(keys("suasana.service")["TimeoutStopSec"][0]) > PARTING_S + GOODBYE_S
 
 
 # ── The package ──────────────────────────────────────────────────────────────────────────────────────
