@@ -33,7 +33,7 @@ NEWS_AFTER_S = 600.0
 HUNG_AFTER_S = 10.0
 """No progress for this long withholds the watchdog's ping."""
 PARTING_S = 3.0
-"""Lanes that have not stopped by then are left behind, so that with the broker's goodbye a stop takes under 5 s."""
+"""Lanes that have not stopped by then are left behind; with the broker's goodbye a stop takes under 5 s."""
 FREED_CHECK_S, FREED_WITHIN_S = 0.2, 60.0
 """A driver that holds a device for longer is given up: the ping is withheld, and the process starts anew."""
 
