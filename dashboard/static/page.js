@@ -244,6 +244,7 @@ function listen() {
   });
   document.addEventListener("fullscreenchange", () => {
     document.body.classList.toggle("stage", Boolean(document.fullscreenElement));
+    redraw();
   });
   new ResizeObserver(() => known.ready && showLesson(now())).observe(find("#chart"));
 }

@@ -6,7 +6,7 @@ import { gather, paint, stepFor } from "./chart.js";
 import { legendItem, ORDER, patternOf } from "./now.js";
 import { clock, day, number, percent, refusal, say } from "./words.js";
 
-const PRINT = { width: 1000, height: 240 };
+const PRINT = { width: 860, height: 230 };
 
 // Shares as one bar; the part that was not read is hatched.
 export function strip(summary) {
@@ -40,7 +40,7 @@ export function lessonReport(kit, lesson, room, close) {
     [say("past.read.row"), percent(summary.read)],
     [say("past.people.row"), number(summary.people, 0)],
     [say("past.sure.row"), percent(summary.confidence)],
-    ...Object.entries(summary.unread).map(([reason, share]) => [say(`lesson.${reason}`), percent(share)]),
+    ...Object.entries(summary.unread).filter(([, share]) => share >= 0.025).map(([reason, share]) => [say(`lesson.${reason}`), percent(share)]),
   ].map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   const title = lesson.title || say("lesson.untitled");
   const when = `${room} · ${day(lesson.starts, { weekday: "long", day: "numeric", month: "long", year: "numeric" })} · ${clock(lesson.starts)}–${clock(until)}`;
