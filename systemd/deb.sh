@@ -46,6 +46,11 @@ pip() { "$run_pip" -m pip --quiet --disable-pip-version-check "$@"; }
 
 echo "Building $package"
 
+# Two builds at a time would pull the copy below from under each other.
+mkdir -p "$work"
+exec 9>"$work/lock"
+flock 9
+
 # Our own wheel, from a copy: setuptools would pack what earlier builds left in the checkout, too. It carries the
 # models and the weights of others.
 rm -rf "$tree" "$work"/wheels-*.new "$work/source/edge" "$work/source/dashboard" "$work/source/models" "$work/wheel"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs, runs, reloads, upgrades and purges the package in a booted Debian:  amd64.sh [bookworm|trixie]…
 # systemd runs as in a kit, in a container of its own without a network; mounts and processes lie in namespaces that
-# end with this script. Needs root, debootstrap and systemd-container.
+# end with this script. Needs root, debootstrap and systemd-container. SUASANA_DEB_READY=1 takes dist/'s package.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."

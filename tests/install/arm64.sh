@@ -2,6 +2,7 @@
 # Installs and runs the package in an arm64 Debian, emulated as a Raspberry Pi 4 (Cortex-A72) and 5 (Cortex-A76).
 # Nothing boots: programs of the root run one by one through binfmt_misc, without a network; what systemd does is
 # tested by amd64.sh. Mounts and processes end with this script's namespaces. Needs root, debootstrap and a kernel with binfmt_misc.
+# SUASANA_DEB_READY=1 takes the package that lies in dist/.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
