@@ -34,7 +34,7 @@ from edge.types import RATE_HZ, EdgeError, FloatArray, ModelError, Utterance
 
 MODEL = Path("models/voice-tone")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "voice-latency.md"
-ROUNDS, QUICK_ROUNDS = 60, 6
+ROUNDS, QUICK_ROUNDS = 40, 6
 SECONDS = 3.0
 LABELS = 5
 """Of the study's classifier."""

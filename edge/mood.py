@@ -8,6 +8,9 @@ part: a face whose track broke in two still counts as one.
 **Group size**: the count of people is the median over the window's frames, and the tracks that were read
 must add up to as many as ``min_people``. Fewer gives no shares at all, only the reason.
 
+**A negative voice** needs two utterances in a row that agree: one alone is most often a mistake, such as a
+child's high voice, and what matters in a room lasts longer than one sentence.
+
 **Face and voice**: the voice gets at most a quarter of the weight, because
 1. one microphone hears one speaker at a time, and in class that is most often the teacher;
 2. the tone model is right less often than the expression model (see both model cards);
@@ -45,6 +48,8 @@ class Rules:
     """A claim needs this calibrated probability; model.toml's ``uncertain_below``."""
     negative_voice: float = 0.0
     """What a voice needs to be claimed as one of NEGATIVE, where that is more; ``negative_below``."""
+    negative_again_s: float = 15.0
+    """A negative tone counts once the next utterance, within this time, is claimed the same; 0: at once."""
     hysteresis: float = 0.08
     """A claimed label is kept until its probability is this far below ``certain``."""
     voice_weight: float = 0.25
@@ -130,6 +135,8 @@ class RoomMood:
         self._origin = start
         self._next = 0
         self._mood = UNCERTAIN
+        self._negative: tuple[str, float] | None = None
+        """Which negative tone the last utterance was sure of, and when."""
 
     def add(self, item: Observation | Presence) -> None:
         """Count one observation. One that comes after its window has closed is left out."""
@@ -145,10 +152,8 @@ class RoomMood:
             window.tracks[item.track].add(self._viewed(label), prob, item.weight)
         else:
             label, prob = item.scores.best
-            enter = self._rules.certain["voice"]
-            if label in NEGATIVE:
-                enter = max(enter, self._rules.negative_voice)
-            window.voice.add(self._viewed(label) if prob >= enter else UNCERTAIN, prob, item.weight)
+            claimed = self._hear(label, prob, item.at)
+            window.voice.add(self._viewed(label) if claimed else UNCERTAIN, prob, item.weight)
 
     def close(self, now: float) -> Iterator[Window]:
         """Yield every window whose time, grace included, is over at *now*."""
@@ -173,6 +178,18 @@ class RoomMood:
 
     def _viewed(self, label: str) -> str:
         return label if label in self._rules.view else UNCERTAIN
+
+    def _hear(self, label: str, prob: float, at: float) -> bool:
+        """Whether an utterance's tone is claimed: a negative one must be surer, and heard twice in a row."""
+        rules, before = self._rules, self._negative
+        self._negative = None
+        if label not in NEGATIVE:
+            return prob >= rules.certain["voice"]
+        if prob < max(rules.certain["voice"], rules.negative_voice):
+            return False
+        self._negative = label, at
+        again = before is not None and before[0] == label and at - before[1] <= rules.negative_again_s
+        return again or not rules.negative_again_s
 
     def _read_face(self, item: Observation) -> tuple[str, float]:
         rules, probs = self._rules, item.scores.probs

@@ -123,6 +123,32 @@ def test_a_negative_tone_needs_more_to_be_claimed(label: str, share: float) -> N
     assert window.shares[label] == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    ("spoken", "claimed"),
+    [
+        ([(1.0, "sad")], False),
+        ([(1.0, "sad"), (2.0, "sad")], True),
+        ([(1.0, "sad"), (2.0, "angry")], False),
+        ([(1.0, "sad"), (1.5, "neutral"), (2.0, "sad")], False),
+        ([(1.0, "happy")], True),
+    ],
+)
+def test_a_negative_tone_counts_when_the_next_utterance_agrees(
+    spoken: list[tuple[float, str]], claimed: bool
+) -> None:
+    items = [*crowd(["neutral"] * 6), *(voice(at, label) for at, label in spoken)]
+    (window,) = windows(sorted(items, key=lambda item: item.at), 6.0)
+    assert any(window.shares[label] > 0 for _, label in spoken if label != "neutral") == claimed
+
+
+def test_two_negative_tones_far_apart_do_not_confirm_each_other() -> None:
+    items = [*crowd(["neutral"] * 6, seconds=25.0), voice(1.0, "sad"), voice(21.0, "sad")]
+    found = windows(sorted(items, key=lambda item: item.at), 26.0)
+    assert all(window.shares["sad"] == 0 for window in found)
+    found = windows(sorted(items, key=lambda item: item.at), 26.0, negative_again_s=0.0)
+    assert found[0].shares["sad"] > 0
+
+
 def test_a_blink_does_not_flip_a_face() -> None:
     items = crowd(["neutral"] * 6)
     items = [

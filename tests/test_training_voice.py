@@ -309,6 +309,10 @@ def test_only_sound_without_emotion_can_be_read_falsely(tmp_path: Path) -> None:
     assert found["false_hours"] == 1.0
     assert found["false_utterances"] == found["false_claimed"] == 1
     assert found["false_per_hour"] == float(label in voice_evaluate.NEGATIVE)
+    assert found["false_per_hour_twice"] == 0, "there was one utterance of each"
+    more = [*heard[:1], voice_evaluate.Heard(heard[0].clip, 1800.0, [utterance], noise)]
+    found = voice_evaluate.false_readings(model, more, "fake")
+    assert found["false_per_hour_twice"] == float(label in voice_evaluate.NEGATIVE)
     sure = voice_evaluate.false_readings(replace(model, uncertain_below=0.99), heard, "fake")
     assert sure["false_per_hour"] == sure["false_claimed"] == 0
 

@@ -131,13 +131,14 @@ def test_figures_of_folds_follow_from_the_answers() -> None:
     assert found["parity"]["headline"]["onnx"]["uar_lost"] == 0
     text = json.dumps(found)
     assert "NaN" not in text
-    voice_fold_report.fold_sections(found)
+    voice_fold_report.fold_sections(found | {"of": 2})
 
 
 def test_false_readings_are_counted_by_the_hour_and_fewer_where_more_is_asked() -> None:
     loose = voice_fold_figures.false_readings([answers("a", 1, 12), answers("b", 2, 12)])
     assert (loose["hours"], loose["utterances"], loose["per_hour"]) == (1.0, 8, 4.0)
     assert loose["by_label"] == {"angry": 4}
+    assert loose["per_hour_twice"] == 2, "in each of both parts the second anger follows the first"
     asked = voice_fold_figures.false_readings([answers("a", 1, 12, negative_below=0.7)])
     assert (asked["per_hour"], asked["per_hour_without_negative_below"]) == (2.0, 4.0)
     low, high = loose["per_hour_interval"]
@@ -210,6 +211,12 @@ def test_folds_are_trained_made_int8_judged_reported_and_not_trained_twice(
     assert json.loads(capsys.readouterr().out)["uar"] == found["uar"]
     assert main([*command, "--epochs", "2"]) == 2
     assert "another recipe" in capsys.readouterr().err
+    shutil.rmtree("runs/f/fold1of2")
+    assert main([*command, "--as-they-are", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folds"].keys() == {"fold2of2"}
+    assert main([*command, "--as-they-are", "--run", "runs/none"]) == 2
+    assert main([*command, "--epochs", "1,1,1"]) == 2
+    assert "--epochs" in capsys.readouterr().err
 
 
 def test_orders_are_read_and_refused_by_name(tmp_path: Path) -> None:

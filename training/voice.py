@@ -6,15 +6,18 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge.types import VOICE_LABELS
+from edge.types import VOICE_LABELS, FloatArray, SettingsError
 from training import figures, voice_config, voice_cross, voice_data, voice_prepare, voice_teacher
 from training.allocator import keep_memory
 from training.candidate import Candidate
+from training.voice_config import Config
+from training.voice_data import Corpus
 
 CALIBRATION_STRETCHES = 512
 """Training stretches from which the int8 ranges are taken."""
@@ -50,9 +53,6 @@ def candidate(run: Path, data: Path, *, cache: Path = CACHE) -> Candidate:
     random = np.random.default_rng(config.seed)
     rows = random.permutation(len(labelled))[:CALIBRATION_STRETCHES]
     calibration, _ = voice_train.centred(corpus.select(labelled[row] for row in rows), config)
-    outliers = [clip for clip in parts.train if clip.label is None and clip.kind not in voice_data.EMOTIONAL]
-    calm = [clip for clip in parts.validation if clip.label == "neutral"]
-    unmoved = voice_train.unmoved(corpus.select(outliers), corpus.select(calm), config)
     return Candidate(
         name="voice-tone",
         task="tone",
@@ -63,9 +63,21 @@ def candidate(run: Path, data: Path, *, cache: Path = CACHE) -> Candidate:
         inputs=inputs,
         truth=truth,
         readings_right=config.readings_right,
-        unmoved=unmoved if calm else None,
+        unmoved=_unmoved(corpus, config),
         negative_share=config.negative_share,
     )
+
+
+def _unmoved(corpus: Corpus, config: Config) -> FloatArray | None:
+    """What sets negative_below; None where no validation speaker is calm."""
+    from training import voice_train  # noqa: PLC0415  torch takes seconds to import
+
+    parts = voice_data.split(corpus.clips, config)
+    outliers = [clip for clip in parts.train if clip.label is None and clip.kind not in voice_data.EMOTIONAL]
+    calm = [clip for clip in parts.validation if clip.label == "neutral"]
+    if not calm:
+        return None
+    return voice_train.unmoved(corpus.select(outliers), corpus.select(calm), config)
 
 
 def _explore(options: argparse.Namespace) -> None:
@@ -109,7 +121,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     config = voice_config.load(options.config)
     table, reading = voice_evaluate.evaluate(
-        options.model, options.data, config, options.split, quiet=options.json
+        options.model, options.data, config, options.split, cache=CACHE, quiet=options.json
     )
     if options.json:
         print(json.dumps(table, indent=2))
@@ -122,6 +134,30 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.write_metrics:
         model_toml.write_metrics(options.model, table)
         model_card.refresh(options.model, voice_evaluate.describe(table))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    """Set negative_below of a model folder from its first int8 file; the rest stays as it is."""
+    from convert import confidence, verify  # noqa: PLC0415  the converters take seconds to import
+    from edge import manifest  # noqa: PLC0415
+    from edge.words import NEGATIVE  # noqa: PLC0415
+    from training import model_toml  # noqa: PLC0415
+
+    model, config = manifest.load(options.model), voice_config.load(options.config)
+    if model.input != config.input:
+        raise SettingsError(f"{options.model}: does not hear what {options.config} says")
+    clips = voice_data.read_manifest(options.data)
+    unmoved = _unmoved(voice_data.load(clips, options.data, config, CACHE), config)
+    if unmoved is None:
+        raise SettingsError(f"{options.data}: holds no calm speech of the recipe's validation speakers")
+    logits = verify.ask_file(model, next(iter(model.files)), unmoved).logits
+    below = confidence.negative_threshold(
+        confidence.probabilities(logits, model.temperature),
+        np.isin(model.labels, NEGATIVE),
+        share=config.negative_share,
+    )
+    model_toml.write(replace(model, negative_below=below, version=options.version or model.version))
+    print(f"{options.model}: negative below {below:.2f}, by {len(unmoved)} stretches without emotion")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -157,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="also learn from its answers: a run folder of `voice finetune`, or a model folder",
     )
+    claims = add("claims", _claims, "set from which probability a shipped model claims a negative tone")
+    claims.add_argument("--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s")
+    claims.add_argument("--version", help="a new one for model.toml (default: as it is)")
     evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
     evaluate.add_argument(
         "--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.types import SettingsError
 from training import pages, voice_config, voice_data, voice_order
@@ -16,6 +16,9 @@ from training.allocator import keep_memory
 from training.pages import Section
 from training.voice_config import Config
 from training.voice_data import Clip
+
+if TYPE_CHECKING:
+    from training.voice_folds import Answers, Part
 
 CACHE = Path("runs/cache")
 TITLES = {
@@ -60,7 +63,15 @@ def add_commands(commands: Any) -> None:
             "--config", type=Path, default=voice_config.DEFAULT, help="recipe (default: %(default)s)"
         )
         if name != "order":
-            one.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+            one.add_argument(
+                "--as-they-are",
+                dest="train",
+                action="store_false",
+                help="train nothing: judge the run folders that there are, finished or not",
+            )
+            one.add_argument(
+                "--epochs", type=_numbers, metavar="N,N", help="instead of the recipe's: for all, or one each"
+            )
         one.add_argument(
             "--run",
             type=Path,
@@ -73,13 +84,58 @@ def add_commands(commands: Any) -> None:
         one.add_argument("--report", type=Path, metavar="FILE", help="also write the tables there")
 
 
+def _numbers(text: str) -> list[int]:
+    found = [int(part) for part in text.split(",")]
+    if not found or min(found) < 1:
+        raise ValueError(text)
+    return found
+
+
+def _paced(parts: list[Part], epochs: list[int] | None) -> list[Part]:
+    """The parts, with as many epochs as were asked for.
+
+    Raises:
+        SettingsError: it was asked for neither one number nor as many as there are parts.
+    """
+    if epochs is None:
+        return parts
+    if len(epochs) not in {1, len(parts)}:
+        raise SettingsError(f"--epochs: one number, or {len(parts)}, one for each training")
+    each = epochs * len(parts) if len(epochs) == 1 else epochs
+    return [
+        replace(part, config=replace(part.config, epochs=count))
+        for part, count in zip(parts, each, strict=True)
+    ]
+
+
+def _there(parts: list[Part], options: argparse.Namespace) -> list[Part]:
+    """Those with a run folder, where nothing is to be trained.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    there = [part for part in parts if options.train or (options.run / part.name / "last.pt").exists()]
+    if not there:
+        raise SettingsError(f"{options.run}: holds no run of {parts[0].name} to {parts[-1].name}")
+    return there
+
+
 def _folds(options: argparse.Namespace) -> None:
     from training import model_card, voice_fold_figures, voice_fold_report, voice_folds  # noqa: PLC0415
 
     config, clips, unnamed = _open(options)
-    parts = voice_folds.divide(clips, config, options.folds, unnamed)
-    answers = voice_folds.judge_all(parts, clips, options.data, CACHE, options.run, quiet=options.json)
-    found = _about(options, config, "folds", f" --folds {options.folds}") | voice_fold_figures.folds(answers)
+    parts = _paced(voice_folds.divide(clips, config, options.folds, unnamed), options.epochs)
+    answers = voice_folds.judge_all(
+        _there(parts, options),
+        clips,
+        options.data,
+        CACHE,
+        options.run,
+        train=options.train,
+        quiet=options.json,
+    )
+    found = _about(options, config, answers, "folds", f" --folds {options.folds}")
+    found |= {"of": options.folds} | voice_fold_figures.folds(answers)
     made = voice_fold_report.fold_sections(found)
     _tell(options, "folds", found, made, voice_fold_figures.reliability(answers))
     if options.card:
@@ -92,10 +148,18 @@ def _corpora(options: argparse.Namespace) -> None:
 
     config, clips, unnamed = _open(options)
     names = [name for name in options.only.split(",") if name] or list(config.data.corpora)
-    parts = voice_folds.leave_out(clips, config, names, unnamed)
-    answers = voice_folds.judge_all(parts, clips, options.data, CACHE, options.run, quiet=options.json)
+    parts = _paced(voice_folds.leave_out(clips, config, names, unnamed), options.epochs)
+    answers = voice_folds.judge_all(
+        _there(parts, options),
+        clips,
+        options.data,
+        CACHE,
+        options.run,
+        train=options.train,
+        quiet=options.json,
+    )
     only = f" --only {','.join(names)}" if options.only else ""
-    found = _about(options, config, "corpora", only) | voice_fold_figures.corpora(answers)
+    found = _about(options, config, answers, "corpora", only) | voice_fold_figures.corpora(answers)
     _tell(options, "corpora", found, voice_fold_report.corpus_sections(found))
 
 
@@ -116,25 +180,22 @@ def _open(options: argparse.Namespace) -> tuple[Config, list[Clip], list[Clip]]:
     import torch  # noqa: PLC0415  takes seconds to import
 
     config = voice_config.load(options.config)
-    if getattr(options, "epochs", None) is not None:
-        if options.epochs < 1:
-            raise SettingsError(f"--epochs {options.epochs}: at least 1")
-        config = replace(config, epochs=options.epochs)
     torch.set_num_threads(options.threads)
     keep_memory()
     clips, unnamed = voice_data.read_manifest(options.data), voice_data.read_unnamed(options.data)
     return config, [replace(clip, split="") for clip in clips], [replace(one, split="") for one in unnamed]
 
 
-def _about(options: argparse.Namespace, config: Config, name: str, given: str) -> dict[str, Any]:
-    epochs = "" if options.epochs is None else f" --epochs {options.epochs}"
+def _about(
+    options: argparse.Namespace, config: Config, answers: Sequence[Answers], name: str, given: str
+) -> dict[str, Any]:
+    epochs = "" if options.epochs is None else f" --epochs {','.join(map(str, options.epochs))}"
     recipe = f" --config {options.config}" if options.config != voice_config.DEFAULT else ""
-    examples = config.epochs * config.examples
+    recipe += "" if options.train else " --as-they-are"
+    each = ", ".join(f"{one.name} {one.epochs}" for one in answers)
     return {
         "command": f"python -m training voice {name}{given}{epochs}{recipe}",
-        "about": [
-            f"{config.epochs} epochs of {config.examples:,} examples each, {examples:,} in all, per training."
-        ],
+        "about": [f"Epochs of {config.examples:,} examples: {each}; the recipe's are {config.epochs}."],
     }
 
 

@@ -50,7 +50,13 @@ class Reading:
 
 
 def evaluate(
-    folder: Path, data: Path, config: Config, split: str = "test", *, quiet: bool = False
+    folder: Path,
+    data: Path,
+    config: Config,
+    split: str = "test",
+    *,
+    cache: Path | None = None,
+    quiet: bool = False,
 ) -> tuple[dict[str, Any], Reading]:
     """Figures of the model in *folder* on speakers kept apart, and on sound without emotion.
 
@@ -59,6 +65,7 @@ def evaluate(
         data: folder of the corpora.
         config: names the speakers.
         split: ``test``, or ``validation`` while still choosing.
+        cache: folder that keeps where speech was heard; nothing is kept if None.
         quiet: no progress bar.
 
     Returns:
@@ -76,7 +83,7 @@ def evaluate(
     parts = voice_data.split(voice_data.read_manifest(data), config)
     outliers = [clip for clip in parts.test if clip.label is None]
     chosen = {"test": parts.test, "validation": [*parts.validation, *outliers]}[split]
-    heard = list(voice_hearing.hear_all(chosen, data, quiet=quiet).values())
+    heard = list(voice_hearing.hear_all(chosen, data, cache, quiet=quiet).values())
     speech = [one for one in heard if one.clip.label is not None]
     if not speech:
         raise SettingsError(f"{data}: holds none of the {split} speakers")
@@ -154,7 +161,8 @@ def false_readings(model: Manifest, heard: Iterable[Heard], runtime: str) -> dic
     and the like are left out, because a reading of those would not be false.
     """
     reader = ToneReader(model, runtimes.load(model, runtime))
-    seconds, negative, claimed, utterances = 0.0, 0, 0, 0
+    seconds, negative, again, claimed, utterances = 0.0, 0, 0, 0, 0
+    before = ("", "")
     for one in heard:
         if one.clip.corpus not in OUTLIERS or one.clip.kind in EMOTIONAL:
             continue
@@ -164,10 +172,15 @@ def false_readings(model: Manifest, heard: Iterable[Heard], runtime: str) -> dic
             utterances += 1
             sure = model.claims(label, probability)
             claimed += sure
-            negative += sure and label in NEGATIVE
+            worrying = sure and label in NEGATIVE
+            negative += worrying
+            # As edge.mood asks it: the utterance before, of the same speaker, was claimed to be the same.
+            again += worrying and before == (one.clip.speaker, label)
+            before = (one.clip.speaker, label if worrying else "")
     hours = max(seconds, 1.0) / 3600
     return {
         "false_per_hour": round(negative / hours, 1),
+        "false_per_hour_twice": round(again / hours, 1),
         "false_hours": round(seconds / 3600, 3),
         "false_utterances": utterances,
         "false_claimed": claimed,
@@ -220,6 +233,7 @@ def describe(table: dict[str, Any]) -> str:
         f"| accuracy of those | {table['claimed_accuracy']:.4f} |",
         f"| clips in which the gate heard no speech | {table['unheard']:.4f} |",
         f"| negative readings claimed per hour of sound without emotion | {table['false_per_hour']:.1f} |",
+        f"| … when the next utterance must agree, as a kit asks | {table['false_per_hour_twice']:.1f} |",
         f"| … hours of it, and utterances that the gate let pass | {sound} |",
         "",
         "| file | bytes | average recall | accuracy |",

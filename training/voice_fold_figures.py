@@ -28,6 +28,8 @@ LANGUAGES = {
     "spanish_rcebrian": "Spanish",
     "indowave": "Indonesian",
 }
+CHOOSERS = frozenset(f"{MAIN}_{actor:02}" for actor in range(9, 19))
+"""On whom the recipe was chosen, so that their own figures flatter it a little; docs/experiments-voice.md."""
 KINDS: dict[str, Callable[[IntArray], npt.NDArray[np.float64]]] = {
     "precision": metrics.precisions,
     "recall": metrics.recalls,
@@ -82,14 +84,21 @@ def folds(parts: Sequence[Answers]) -> dict[str, Any]:
         "uar_calm_as_neutral": _uar(
             Rows(parts, wanted=lambda clip: clip.corpus == MAIN and clip.label is not None)
         ),
+        "without_choosers": figures(
+            Rows(parts, wanted=lambda clip: _headline(clip) and clip.speaker not in CHOOSERS)
+        ),
         "per_class": per_class(main),
         "confusion": main.matrix.tolist(),
         "mean": {key: round(float(np.mean(column)), DIGITS) for key, column in values.items()},
-        "sd": {key: round(float(np.std(column, ddof=1)), DIGITS) for key, column in values.items()},
+        "sd": {
+            key: round(float(np.std(column, ddof=1)), DIGITS) if len(column) > 1 else 0.0
+            for key, column in values.items()
+        },
         "folds": {
             part.name: {
                 **figures(rows),
                 "people": sorted({clip.speaker for clip in rows.clips}),
+                "epochs": part.epochs,
                 "temperature": round(part.temperature, DIGITS),
                 "uncertain_below": part.uncertain_below,
                 "negative_below": part.negative_below,
@@ -175,21 +184,25 @@ def false_readings(parts: Sequence[Answers]) -> dict[str, Any]:
     """Negative claims per hour of sound without emotion that no part learned from, over all parts."""
     hours = sum(part.sound_s for part in parts) / 3600
     kept: list[tuple[Clip, str, float]] = []
-    without, passed = 0, 0
+    without, passed, again = 0, 0, 0
     for part in parts:
+        before = ("", "")
         for clip, probs in zip(part.sounds, part.sound_probs, strict=True):
             passed += 1
             label, sure = VOICE_LABELS[int(probs.argmax())], float(probs.max())
-            if label not in NEGATIVE or sure < part.uncertain_below:
-                continue
-            without += 1
-            if sure >= part.negative_below:
+            worrying = label in NEGATIVE and sure >= part.uncertain_below
+            without += worrying
+            worrying = worrying and sure >= part.negative_below
+            if worrying:
                 kept.append((clip, label, sure))
+            again += worrying and before == (clip.speaker, label)
+            before = (clip.speaker, label if worrying else "")
     return {
         "hours": round(hours, DIGITS),
         "utterances": passed,
         "per_hour": round(len(kept) / max(hours, 1e-9), 2),
         "per_hour_interval": [round(end / max(hours, 1e-9), 2) for end in poisson_interval(len(kept))],
+        "per_hour_twice": round(again / max(hours, 1e-9), 2),
         "per_hour_without_negative_below": round(without / max(hours, 1e-9), 2),
         "by_kind": dict(Counter(f"{clip.corpus}: {clip.kind}" for clip, _, _ in kept).most_common()),
         "by_label": dict(Counter(label for _, label, _ in kept).most_common()),

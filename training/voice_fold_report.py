@@ -44,12 +44,12 @@ def summary(found: Mapping[str, Any]) -> list[Section]:
 
 
 def _headline(found: Mapping[str, Any]) -> Section:
-    mean, sd = found["mean"], found["sd"]
+    mean, sd, rest = found["mean"], found["sd"], found["without_choosers"]
     text = (
         f"{found['clips']} clips of {found['speakers']} actors of RAVDESS, six classes, "
-        f"{len(found['folds'])} folds; every actor is judged once, by the int8 TFLite file of a network that "
-        f"never heard them, through the kit's speech gate. Floor {percent(FLOOR)}, target "
-        f"{percent(TARGET)}: the floor is "
+        f"{len(found['folds'])} of {found['of']} folds; every actor of these is judged once, by the int8 "
+        "TFLite file of a network that never heard them, through the kit's speech gate. "
+        f"Floor {percent(FLOOR)}, target {percent(TARGET)}: the floor is "
         f"{_met(found['uar'] >= FLOOR)}, the target {_met(found['uar'] >= TARGET)}."
     )
     rows = [
@@ -61,6 +61,10 @@ def _headline(found: Mapping[str, Any]) -> Section:
             f"{100 * mean['uar']:.1f} ± {100 * sd['uar']:.1f} %",
         ),
         ("… with calm counted as neutral", percent(found["uar_calm_as_neutral"])),
+        (
+            f"… on the {rest['speakers']} actors who had no say in the recipe (95 % over actors)",
+            _spread(rest, "uar", "_speakers"),
+        ),
         ("accuracy", f"{percent(found['accuracy'])} ({_ends(found['accuracy_interval_clips'])})"),
         ("macro F1", percent(found["macro_f1"])),
         ("expected calibration error", percent(found["ece"])),
@@ -75,6 +79,7 @@ def _each(found: Mapping[str, Any]) -> Section:
         (
             name,
             ", ".join(person.rpartition("_")[2] for person in one["people"]),
+            str(one["epochs"]),
             percent(one["uar"]),
             percent(one["accuracy"]),
             percent(one["claimed"]),
@@ -84,7 +89,17 @@ def _each(found: Mapping[str, Any]) -> Section:
         )
         for name, one in found["folds"].items()
     ]
-    head = ("fold", "actors", "recall", "accuracy", "claimed", "right", "claims from", "negative from")
+    head = (
+        "fold",
+        "actors",
+        "epochs",
+        "recall",
+        "accuracy",
+        "claimed",
+        "right",
+        "claims from",
+        "negative from",
+    )
     text = "The last two: the calibrated probabilities from which a reading, and a negative one, is claimed."
     return Section("Each fold", text, head, rows)
 
@@ -186,6 +201,7 @@ def _false(found: Mapping[str, Any]) -> list[Section]:
             "… if negative claims needed no more than others",
             f"{without:.1f}",
         ),
+        ("… when the next utterance must agree, as a kit asks", f"{false['per_hour_twice']:.1f}"),
         *((f"claims on {kind}", str(count)) for kind, count in false["by_kind"].items()),
         *((f"claims of {label}", str(count)) for label, count in false["by_label"].items()),
     ]

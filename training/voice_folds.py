@@ -72,6 +72,8 @@ class Answers:
     """The first shipped file's."""
     sound_s: float
     """How much of such sound there was."""
+    epochs: int = 0
+    """That the network was trained for: fewer than the recipe's where it was judged before its end."""
 
 
 def divide(clips: Sequence[Clip], config: Config, folds: int, unnamed: Sequence[Clip] = ()) -> list[Part]:
@@ -149,6 +151,7 @@ def judge_all(
     cache: Path,
     run: Path,
     *,
+    train: bool = True,
     quiet: bool = False,
 ) -> list[Answers]:
     """All parts, one after the other; see judge."""
@@ -156,12 +159,19 @@ def judge_all(
     for number, part in enumerate(parts, 1):
         if not quiet:
             print(f"{run / part.name}: {number} of {len(parts)}", file=sys.stderr)
-        found.append(judge(part, clips, data, cache, run / part.name, quiet=quiet))
+        found.append(judge(part, clips, data, cache, run / part.name, train=train, quiet=quiet))
     return found
 
 
 def judge(
-    part: Part, clips: Sequence[Clip], data: Path, cache: Path, folder: Path, *, quiet: bool = False
+    part: Part,
+    clips: Sequence[Clip],
+    data: Path,
+    cache: Path,
+    folder: Path,
+    *,
+    train: bool = True,
+    quiet: bool = False,
 ) -> Answers:
     """Train a part, or go on training it; make its int8 files; let them answer through gate and runtimes.
 
@@ -171,6 +181,7 @@ def judge(
         data: folder of the corpora.
         cache: folder for what parts share.
         folder: of this part.
+        train: else what the folder holds is judged as it is, finished or not.
         quiet: no progress bars.
 
     Raises:
@@ -184,10 +195,13 @@ def judge(
     if path.exists():
         return _load(path, digest, part, clips)
     splits = voice_data.split(clips, part.config)
-    corpus = voice_data.load(clips, data, part.config, cache, quiet=quiet)
-    net = voice_train.train(
-        part.config, corpus.select(splits.train), corpus.select(splits.validation), folder, quiet=quiet
-    )
+    if train:
+        corpus = voice_data.load(clips, data, part.config, cache, quiet=quiet)
+        learned, watched = corpus.select(splits.train), corpus.select(splits.validation)
+        voice_train.train(part.config, learned, watched, folder, quiet=quiet)
+    net, begun = voice_train.load_net(folder)
+    if begun != part.config:
+        raise SettingsError(f"{folder}: was begun with another recipe; name another --run folder")
     package(voice.candidate(folder, data, cache=cache), folder / MODEL, version="0.0.0", quiet=quiet)
     model = manifest.load(folder / MODEL)
     outliers = [clip for clip in splits.test if clip.corpus in OUTLIERS and clip.kind not in EMOTIONAL]
@@ -196,6 +210,7 @@ def judge(
     files: dict[str, Ask] = {name: runtimes.load(model, name) for name in FILES[:2]}
     files[FILES[2]] = lambda batch: voice_train.predict(net, batch)
     answers = ask(part, model, files, heard, outliers)
+    answers = replace(answers, epochs=voice_train.epochs_done(folder))
     _save(path, digest, answers)
     return answers
 
@@ -263,7 +278,13 @@ def _save(path: Path, digest: str, answers: Answers) -> None:
     np.savez_compressed(
         draft,
         digest=digest,
-        numbers=[answers.temperature, answers.uncertain_below, answers.negative_below, answers.sound_s],
+        numbers=[
+            answers.temperature,
+            answers.uncertain_below,
+            answers.negative_below,
+            answers.sound_s,
+            answers.epochs,
+        ],
         sounds=[clip.path for clip in answers.sounds],
         sound_probs=answers.sound_probs,
         tflite=answers.probs["tflite"],
@@ -277,7 +298,7 @@ def _load(path: Path, digest: str, part: Part, clips: Sequence[Clip]) -> Answers
     with np.load(path) as kept:
         if str(kept["digest"]) != digest:
             raise SettingsError(f"{path.parent}: was begun with another recipe; name another --run folder")
-        temperature, uncertain_below, negative_below, sound_s = (float(one) for one in kept["numbers"])
+        temperature, uncertain_below, negative_below, sound_s, epochs = kept["numbers"].tolist()
         known = {clip.path: clip for clip in clips}
         return Answers(
             name=part.name,
@@ -289,4 +310,5 @@ def _load(path: Path, digest: str, part: Part, clips: Sequence[Clip]) -> Answers
             sounds=[known[str(one)] for one in kept["sounds"]],
             sound_probs=kept["sound_probs"],
             sound_s=sound_s,
+            epochs=int(epochs),
         )

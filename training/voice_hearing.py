@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,9 @@ from tqdm import tqdm
 from edge.types import RATE_HZ, FloatArray, SettingsError, Utterance
 from training import voice_data, voice_tables
 from training.voice_data import Clip
+
+FILE = "heard.json"
+"""In a cache folder: by clip and size of its file, first sample and one past the last of each utterance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +42,46 @@ def hear_all(
         SettingsError: a clip is missing or no sound.
         ModelError: the speech gate is not set up.
     """
-    path = None if cache is None else cache / f"heard-{_key(clips, data)}.json"
-    if path is not None and path.exists():
-        spans = json.loads(path.read_text("utf-8"))
-        found = {}
-        for clip, cuts in zip(clips, spans, strict=True):
-            samples = voice_data.read_sound(data / clip.path)
-            utterances = [
-                Utterance(first / RATE_HZ, (end - first) / RATE_HZ, samples[first:end]) for first, end in cuts
-            ]
-            found[clip] = Heard(clip, len(samples) / RATE_HZ, utterances, samples)
-        return found
+    known = {} if cache is None else _known(cache)
+    names = _names(clips, data)
+    if all(name in known for name in names):
+        return {clip: _cut(clip, data, known[name]) for clip, name in zip(clips, names, strict=True)}
     segmenter = voice_data.open_segmenter()
-    found = {}
-    for clip in tqdm(clips, "hearing", unit="clip", disable=quiet or None, leave=False, mininterval=2):
+    found, new = {}, {}
+    bar = tqdm(clips, "hearing", unit="clip", disable=quiet or None, leave=False, mininterval=2)
+    for clip, name in zip(bar, names, strict=True):
+        if name in known:
+            found[clip] = _cut(clip, data, known[name])
+            continue
         samples = voice_data.read_sound(data / clip.path)
-        found[clip] = Heard(clip, len(samples) / RATE_HZ, voice_data.hear(samples, segmenter), samples)
-    if path is not None:
-        spans = [
-            [
-                [round(part.at * RATE_HZ), round(part.at * RATE_HZ) + len(part.samples)]
-                for part in one.utterances
-            ]
-            for one in found.values()
-        ]
-        voice_tables.write_bytes(path, json.dumps(spans).encode())
+        parts = voice_data.hear(samples, segmenter)
+        found[clip] = Heard(clip, len(samples) / RATE_HZ, parts, samples)
+        starts = [round(part.at * RATE_HZ) for part in parts]
+        new[name] = [[start, start + len(part.samples)] for start, part in zip(starts, parts, strict=True)]
+    if cache is not None:
+        # Asked again, since another process may have heard others meanwhile.
+        voice_tables.write_bytes(cache / FILE, json.dumps(_known(cache) | new).encode())
     return found
 
 
-def _key(clips: Sequence[Clip], data: Path) -> str:
+def _cut(clip: Clip, data: Path, spans: Sequence[Sequence[int]]) -> Heard:
+    """A clip whose utterances are known, in samples."""
+    samples = voice_data.read_sound(data / clip.path)
+    parts = [Utterance(first / RATE_HZ, (end - first) / RATE_HZ, samples[first:end]) for first, end in spans]
+    return Heard(clip, len(samples) / RATE_HZ, parts, samples)
+
+
+def _known(cache: Path) -> dict[str, list[list[int]]]:
     try:
-        files = [(clip.path, (data / clip.path).stat().st_size) for clip in clips]
+        found: dict[str, list[list[int]]] = json.loads((cache / FILE).read_text("utf-8"))
+    except (OSError, ValueError):  # a cache may be missing or torn
+        return {}
+    return found
+
+
+def _names(clips: Sequence[Clip], data: Path) -> list[str]:
+    """Of what is kept: they change with the files."""
+    try:
+        return [f"{clip.path} {(data / clip.path).stat().st_size}" for clip in clips]
     except OSError as error:
         raise SettingsError(f"{error.filename}: {error.strerror}") from error
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]

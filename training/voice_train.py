@@ -305,6 +305,12 @@ def load_net(run: Path) -> tuple[VoiceNet, Config]:
     return laid_out, config
 
 
+def epochs_done(run: Path) -> int:
+    """Whole epochs that a run has behind it; 0 where there is none."""
+    path = run / "last.pt"
+    return torch.load(path, weights_only=True)["epoch"] + 1 if path.exists() else 0
+
+
 def _channels_last(net: Any) -> Any:
     """The layout in which convolutions are fastest on a CPU."""
     return net.to(memory_format=torch.channels_last)
