@@ -255,8 +255,7 @@ function showNotice() {
   notice.hidden = !notice.textContent;
 }
 
-await loadWords();
-await meet();
+await Promise.all([loadWords(), meet()]);
 chooseRange([10, 40, 90].includes(rangeMinutes()) ? rangeMinutes() : 40);
 listen();
 showNotice();

@@ -77,6 +77,18 @@ def test_the_page_stays_small():
     assert sum(path.stat().st_size for path in PLAIN) < 250_000
 
 
+def imported_by(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    for other in re.findall(r'from "\./([\w.]+)"', SCRIPTS[name]):
+        if other not in seen:
+            seen = imported_by(other, seen | {other})
+    return seen
+
+
+def test_every_module_is_asked_for_at_once_and_not_one_after_the_other():
+    asked = re.findall(r'rel="modulepreload" href="/static/([\w.]+)"', PAGES["index.html"])
+    assert sorted(asked) == sorted(imported_by("page.js") - {"page.js"})
+
+
 def test_the_worker_keeps_the_whole_shell():
     kept = set(re.findall(r'"([\w/.-]+\.(?:js|css|svg|json))"', SCRIPTS["worker.js"].partition("].map")[0]))
     apart = {"worker.js", "setup.js"}
