@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from dashboard.lessons import Lesson
@@ -95,7 +96,12 @@ def pack(
 
 def _windows(kit: str, windows: Iterable[Mapping[str, Any]], lessons: Sequence[Lesson]) -> str:
     names = [column for file, column, *_ in CODEBOOK if file == "windows"]
-    rows: list[Sequence[Any]] = [names]
+    return _table(chain([names], _window_rows(kit, windows, lessons)))
+
+
+def _window_rows(
+    kit: str, windows: Iterable[Mapping[str, Any]], lessons: Sequence[Lesson]
+) -> Iterator[Sequence[Any]]:
     for window in windows:
         ends, length = window["ends"], window["window_s"]
         middle = ends - length / 2
@@ -114,8 +120,7 @@ def _windows(kit: str, windows: Iterable[Mapping[str, Any]], lessons: Sequence[L
             _number(window["confidence"]),
             window["people"],
         ]
-        rows.append([kit, _time(ends - length), _time(ends), f"{length:g}", *reading, *shares, inside])
-    return _table(rows)
+        yield [kit, _time(ends - length), _time(ends), f"{length:g}", *reading, *shares, inside]
 
 
 def _lessons(lessons: Sequence[Lesson]) -> str:

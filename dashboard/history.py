@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from edge.events import Event, EventError, MoodWindow, parse_time
 DAY_S = 86_400.0
 MOST_ROWS = 5000
 """In one answer: nearly seven hours of five-second windows."""
-MOST_EXPORTED = 400_000
-"""In one export: three weeks around the clock."""
+MOST_A_DAY = 90_000
+"""Read at once for an export: a day of one-second windows."""
 COLUMNS = ("ends", "window_s", "mood", "suppressed", "confidence", "people")
 
 
@@ -84,6 +84,12 @@ class History:
             dict(zip(COLUMNS, row[:-1], strict=True)) | {"shares": json.loads(row[-1])}
             for row in reversed(found)
         ]
+
+    def stretch(self, kit: str, since: float, until: float) -> Iterator[dict[str, Any]]:
+        """As ``windows``, but all of them, and no more than a day of them in memory."""
+        while since <= until:
+            yield from self.windows(kit, since, min(since + DAY_S - 1e-6, until), MOST_A_DAY)
+            since += DAY_S
 
     def kits(self) -> list[str]:
         """Every kit that windows are known of."""

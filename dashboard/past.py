@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,7 +16,7 @@ from dashboard.access import Access, account_of, check_kit, read_json
 from dashboard.database import Disk
 from dashboard.export import pack
 from dashboard.feed import Feed
-from dashboard.history import DAY_S, MOST_EXPORTED
+from dashboard.history import DAY_S, History
 from dashboard.lessons import Lesson, LessonError, Lessons, check_plan, check_title
 from dashboard.summary import by_day, summarise
 
@@ -73,9 +73,9 @@ class Past:
         kit, since, until = self._stretch(request)
         await self.access.note_look(request, "looked_back", kit)
         lessons = await self._lessons(request, kit, since, until)
-        windows = await self._windows(request, kit, since, until, lessons)
-        now = self.feed.clock()
-        told, days = await asyncio.to_thread(_sum_up, lessons, windows, now)
+        own, now = account_of(request).may("live"), self.feed.clock()
+        await self.feed.keep()
+        told, days = await self.disk.run(_sum_up, self.feed.history, kit, (since, until), lessons, own, now)
         counts = await self.disk.run(self.lessons.counts, kit) if account_of(request).may("notes") else []
         return JSONResponse({"kit": kit, "lessons": told, "days": days, "counts": counts})
 
@@ -92,10 +92,16 @@ class Past:
         """The zip of CSV files."""
         kit, since, until = self._stretch(request)
         lessons = await self._lessons(request, kit, since, until)
-        windows = await self._windows(request, kit, since, until, lessons)
         notes = await self._notes(request, kit, since, until)
-        packed = await asyncio.to_thread(pack, kit, windows, lessons, notes)
-        await self.access.note(request, "exported", kit, f"{len(windows)} windows")
+        own = account_of(request).may("live")
+        await self.feed.keep()
+
+        def work() -> bytes:
+            windows = self.feed.history.stretch(kit, since, until)
+            return pack(kit, (one for one in windows if own or _in_any(lessons, one)), lessons, notes)
+
+        packed = await self.disk.run(work)
+        await self.access.note(request, "exported", kit)
         headers = {
             "Content-Disposition": f'attachment; filename="suasana-{kit}.zip"',
             "Cache-Control": "no-store",
@@ -236,10 +242,10 @@ class Past:
         self, request: Request, kit: str, since: float, until: float, lessons: list[Lesson]
     ) -> list[dict[str, Any]]:
         """What the asker may read of it: everything, or what lies in lessons that were consented to."""
-        windows = await self.feed.between(kit, since, until, most=MOST_EXPORTED)
+        windows = await self.feed.between(kit, since, until)
         if account_of(request).may("live"):
             return windows
-        return [one for one in windows if any(_holds(lesson, one) for lesson in lessons)]
+        return [one for one in windows if _in_any(lessons, one)]
 
     async def _notes(
         self, request: Request, kit: str, since: float, until: float
@@ -255,12 +261,31 @@ def _holds(lesson: Lesson, window: dict[str, Any]) -> bool:
     return lesson.starts <= begins and (lesson.ends is None or window["ends"] <= lesson.ends)
 
 
-def _sum_up(
-    lessons: list[Lesson], windows: list[dict[str, Any]], now: float
+def _in_any(lessons: list[Lesson], window: dict[str, Any]) -> bool:
+    return any(_holds(lesson, window) for lesson in lessons)
+
+
+def _sum_up(  # noqa: PLR0917
+    history: History,
+    kit: str,
+    span: tuple[float, float],
+    lessons: list[Lesson],
+    own: bool,
+    now: float,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lessons and days, each summed up; no more than a day and a half of windows in memory."""
     told = []
     for lesson in lessons:
-        inside = [one for one in windows if _holds(lesson, one)]
-        span_s = (now if lesson.ends is None else lesson.ends) - lesson.starts
-        told.append({**asdict(lesson), "summary": summarise(inside, max(0.0, span_s))})
-    return told, by_day(windows)
+        ends = now if lesson.ends is None else lesson.ends
+        inside = [one for one in history.stretch(kit, lesson.starts, ends) if _holds(lesson, one)]
+        told.append({**asdict(lesson), "summary": summarise(inside, max(0.0, ends - lesson.starts))})
+    days: list[dict[str, Any]] = []
+    first = datetime.fromtimestamp(span[0]).astimezone()
+    starts = first.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    while starts.timestamp() <= span[1]:
+        begin, end = starts.timestamp(), (starts + timedelta(days=1)).timestamp()
+        found = history.stretch(kit, max(begin, span[0]), min(end + DAY_S / 2, span[1]))
+        today = [one for one in found if begin <= one["ends"] - one["window_s"] / 2 < end]
+        days += by_day(one for one in today if own or _in_any(lessons, one))
+        starts += timedelta(days=1)
+    return told, days

@@ -60,6 +60,13 @@ def test_an_answer_is_bounded_and_keeps_the_newest(history):
     assert told[-1]["ends"] == NOW
 
 
+def test_a_long_stretch_comes_whole_in_order_and_once(history):
+    rows = [row(seq, NOW - 3600 * (60 - seq)) for seq in range(61)]
+    history.add(rows)
+    told = list(history.stretch("k1", NOW - 3600 * 60, NOW))
+    assert told == [one.view() for one in rows]
+
+
 def test_old_windows_are_forgotten(history):
     history.add([row(1, NOW - 86_400 * 31), row(2, NOW - 60)])
     assert history.forget(NOW - 86_400 * 30) == 1
