@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def refreshed(text: str) -> str:
     """The README with every marked part as the measurements say."""
-    parts = {"expression": expression(), "tone": tone(), "footprint": footprint()}
+    parts = {"expression": expression(), "tone": tone(), "footprint": footprint(), "faults": faults()}
     for name, figures in parts.items():
         marked = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
         if not marked.search(text):
@@ -99,6 +99,33 @@ def footprint() -> str:
     result = Footprint(**json.loads((RESULTS / "footprint.json").read_text("utf-8")))
     machine, *rows = describe(result).splitlines()
     return "\n".join([machine + ".", "", "| | |", "|---|---|", *rows])
+
+
+def faults() -> str:
+    """What was broken, and what came of it."""
+    found = json.loads((RESULTS / "faults.json").read_text("utf-8"))
+    lost = (
+        "lost {lost}, altered {altered_duplicates}, out of order {out_of_order}, uncounted {gaps_uncounted}"
+    )
+    torn = "{torn_recovered} of {torn_waited} events in {torn_files} files, altered {torn_altered}"
+    missing = "{torn_counted}, at the newest end {torn_tails}, unnoticed {torn_silent}"
+    rows = {
+        "broker killed and back": "{broker_restarts}, and {day_broker_restarts} in the day at speed",
+        "kit killed (`kill -9`)": "{kills}, and {hammer_kills} with 50 events a second",
+        "events made, arrived": "{made}, {arrived}",
+        "of them": lost,
+        "told twice, with the same content": "{duplicates}",
+        "outboxes torn at random: read back": torn,
+        "missing from them and counted": missing,
+        "garbage sent, pictures gone, cables pulled": "{commands_fuzzed}, {source_failures}, {cable_pulls}",
+        "clock stepped by a day and by ten years": "{clock_steps}, told {clock_steps_told}",
+        "{day_hours} h at speed": "memory {rss_growth_percent:+.1f} %, descriptors {descriptors_leaked:+d}",
+        "written to the card per hour": "{mb_per_hour_online} MB; {mb_per_hour_offline} MB without a broker",
+    }
+    found.setdefault("clock_steps", 0)
+    found.setdefault("clock_steps_told", 0)
+    lines = [f"| {title.format(**found)} | {row.format(**found)} |" for title, row in rows.items()]
+    return "\n".join([f"{found['machine']}.", "", "| | |", "|---|---|", *lines])
 
 
 def _both(title: str, metrics: Mapping[str, Any], key: str) -> str:

@@ -59,8 +59,7 @@ class Broker:
             "allow_anonymous true",
             "persistence true",
             f"persistence_location {folder}/",
-            "autosave_on_changes true",
-            "autosave_interval 1",
+            "autosave_interval 1",  # at every change it would synchronise for each message
             # What waits in the broker's memory dies with it, acknowledged or not: let nothing wait there.
             "max_inflight_messages 0",
             "max_queued_messages 0",
@@ -132,6 +131,8 @@ class Cable:
                     _shut(near)
                     _shut(far)
                     continue
+                for end in (near, far):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._ends |= {near, far}
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
@@ -287,6 +288,7 @@ class Stage:
     def restart_broker(self, pause_s: float) -> None:
         """Kill the broker and bring it back; the kit may return once the witness has."""
         self.broker.kill()
+        self.witness.connected.clear()  # it may take its time to notice
         self.cable.pull()
         time.sleep(pause_s)
         self.broker.start()
