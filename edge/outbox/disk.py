@@ -8,8 +8,9 @@ acknowledges, nothing is synchronised: what it has needs no protection.
 **Wear.** A row is deleted in the transaction that adds the next one. With a broker that answers, an event
 costs one page of 4 KB in the journal.
 
-**A disk that refuses** (full, read-only, gone) leaves events in memory, within bounds, and is tried again. A
-**damaged file** is set aside, see salvage.
+**A disk that refuses** (full, read-only, gone) leaves events in memory, within bounds, and is tried again;
+a kit that is killed meanwhile loses those, and its next run cannot know how many. A **damaged file** is set
+aside, see salvage.
 """
 
 from __future__ import annotations
