@@ -6,7 +6,7 @@ most UNSAFE events, none of which the broker had, and ``previous`` says so to th
 acknowledges, nothing is synchronised: what it has needs no protection.
 
 **Wear.** A row is deleted in the transaction that adds the next one. With a broker that answers, an event
-costs one page of 4 KB in the journal.
+costs one page in the journal: two blocks of 4 KB if each is written back by itself.
 
 **A disk that refuses** (full, read-only, gone) leaves events in memory, within bounds, and is tried again;
 a kit that is killed meanwhile loses those, and its next run cannot know how many. A **damaged file** is set
