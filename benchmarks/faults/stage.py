@@ -153,7 +153,13 @@ def _shut(end: socket.socket) -> None:
 
 
 class Witness:
-    """An independent subscriber with a session that outlives its connections; it writes down everything."""
+    """An independent subscriber, which writes down everything.
+
+    It only listens: at QoS 0 it sends no acknowledgements, so a broker that is killed leaves none of them
+    unread. The kernel would answer those with a reset, and what the witness had not read yet would be lost
+    with the connection, though the broker had acknowledged it to the kit. What it says goes over a
+    connection of its own.
+    """
 
     def __init__(self, port: int) -> None:
         """Subscribe to all kits."""
@@ -164,24 +170,28 @@ class Witness:
         self.answers: list[bytes] = []
         self.info: dict[str, bytes] = {}
         self.connected = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id="witness", clean_session=False)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="witness")
         self._client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type]
         self._client.on_message = self._hear
-        self._client.on_connect = lambda client, *_: client.subscribe("suasana/#", qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe("suasana/#", qos=0)
         self._client.on_subscribe = lambda *_: self.connected.set()
         self._client.on_disconnect = lambda *_: self.connected.clear()
-        self._client.connect("127.0.0.1", port)
+        self._client.connect("127.0.0.1", port, keepalive=3600)
         self._client.loop_start()
+        self._mouth = Client(CallbackAPIVersion.VERSION2, client_id="mouth")
+        self._mouth.connect("127.0.0.1", port)
+        self._mouth.loop_start()
         wait_for(self.connected.is_set, "the witness subscribes")
 
     def say(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         """Publish, as anybody on the broker may."""
-        self._client.publish(topic, payload, qos=qos)
+        self._mouth.publish(topic, payload, qos=qos)
 
     def close(self) -> None:
         """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        for client in (self._client, self._mouth):
+            client.disconnect()
+            client.loop_stop()
 
     def _hear(self, _client: object, _data: object, message: MQTTMessage) -> None:
         leaf, kit = message.topic.split("/", 2)[2], message.topic.split("/")[1]
