@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Broker:
-    """Mosquitto, with subscriptions on disk, so that a witness's session outlives a kill."""
+    """Mosquitto, set so that no message waits in its memory."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare to run in *folder*."""
