@@ -327,3 +327,24 @@ def test_edited_corpora_are_read_over_noise(tmp_path: Path) -> None:
         voice_folds.read_clip(Ear(model, runtimes.load(model, "fake")), one)
     assert (heard[0] == 0).sum() == 0
     assert (heard[1] == 0).sum() == 12_000
+
+
+def test_a_shipped_model_learns_from_which_probability_on_it_may_be_negative(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_gate()
+    clips = [clip("ravdess", "ravdess_17", "neutral"), clip("ravdess", "ravdess_01", "sad")]
+    clips.append(clip("esc10", "freesound_6", "rain"))
+    write_corpus(tmp_path, clips)
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    command = ["voice", "claims", "--model", str(model), "--data", str(tmp_path)]
+    assert main([*command, "--version", "9.9.9"]) == 0
+    assert "negative below" in capsys.readouterr().out
+    before, after = manifest.load(MODEL), manifest.load(model)
+    assert after.version == "9.9.9"
+    assert (after.temperature, after.uncertain_below) == (before.temperature, before.uncertain_below)
+    assert after.metrics == before.metrics
+    (tmp_path / "other.toml").write_text(recipe(tiny()), "utf-8")
+    assert main([*command, "--config", "other.toml"]) == 2
+    assert "does not hear" in capsys.readouterr().err
