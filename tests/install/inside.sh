@@ -13,7 +13,7 @@ check() {   # check WORDS COMMAND…
 # What lies on the disk, less what every package leaves: caches, logs, dpkg's and systemd's own books.
 disk() {
     find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /root -o -path /var/tmp \
-        -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd \
+        -o -path /var/log -o -path /var/backups -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd \
         -o -path /var/lib/mosquitto -o -path /etc/.pwd.lock -o -name '*-' -path '/etc/*' \) -prune -o -print | sort
     cut -d: -f1 /etc/passwd /etc/group | sort
 }
