@@ -207,15 +207,21 @@ def test_a_kit_speaks_and_hears_below_its_own_name_only(tmp_path: Path) -> None:
         kit.say("elsewhere")
         kit.say("suasana/kit-1/state", b"mine")
         other.say("suasana/kit-2/event", b"theirs")
-        teacher.say("suasana/kit-1/event", b"forged")
+        teacher.say("suasana/kit-1/state", b"forged")
+        teacher.say("suasana/kit-1/event", b"alert")
         teacher.say("suasana/kit-1/set/camera", b"off")
-        eventually(lambda: len(teacher.heard) >= 3 and len(kit.heard) >= 2)
+        eventually(lambda: len(teacher.heard) >= 4 and len(kit.heard) >= 3)
     assert teacher.heard == [
         ("suasana/kit-1/state", b"mine"),
         ("suasana/kit-2/event", b"theirs"),
+        ("suasana/kit-1/event", b"alert"),
         ("suasana/kit-1/set/camera", b"off"),
     ]
-    assert kit.heard == [("suasana/kit-1/state", b"mine"), ("suasana/kit-1/set/camera", b"off")]
+    assert kit.heard == [
+        ("suasana/kit-1/state", b"mine"),
+        ("suasana/kit-1/event", b"alert"),
+        ("suasana/kit-1/set/camera", b"off"),
+    ]
     assert other.heard == []
 
 

@@ -61,11 +61,11 @@ def test_a_wrong_front_end_is_noticed(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("inputs = 1", "inputs = 2", "other inputs"),
+        ("inputs = 2", "inputs = 1", "other inputs"),
         ('sha256 = "', 'sha256 = "0', "another onnx file"),
         ("[onnx]", "[other]", "not readable"),
         ("logits = [", "logits = [[1.0],", "not readable"),
-        ("inputs = 1", "inputs = ", "not readable"),
+        ("inputs = 2", "inputs = ", "not readable"),
     ],
 )
 def test_answers_to_something_else_are_refused(copied: Path, old: str, new: str, named: str) -> None:

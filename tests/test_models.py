@@ -43,9 +43,10 @@ def test_a_new_model_is_used_told_and_confirmed(
 ) -> None:
     wanted = settings(tmp_path, broker, faces=NEAR)
     shelf = on_trial(tmp_path, wanted)
-    monkeypatch.setattr(trial, "HEALTHY_S", 0.0)
     monkeypatch.setattr(trial, "READINGS", 1)
     with Running(wanted):
+        eventually(lambda: infos(subscriber))  # before that the trial must not end
+        monkeypatch.setattr(trial, "HEALTHY_S", 0.0)
         eventually(lambda: infos(subscriber) and not infos(subscriber)[-1].models[0].trial)
     first, last = infos(subscriber)[0].models[0], infos(subscriber)[-1].models[0]
     assert (first.id, first.trial) == ("face-expression@79.0.0", True)

@@ -115,7 +115,11 @@ def test_settings_are_checked_without_starting(tmp_path: Path) -> None:
 def test_a_check_is_no_start_of_a_model_on_trial(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "models")
     install_on(shelf, package_of(tmp_path))
-    shelf.begin("voice-tone", "1.2.0", Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    shelf.begin(
+        "voice-tone",
+        shelf.record("voice-tone").current,
+        Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
+    )
     before = shelf.record("voice-tone")
     assert before.trial is not None
     assert before.trial.boot, "it is in use right now: a second start in this boot would count as a crash"

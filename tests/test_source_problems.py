@@ -79,7 +79,8 @@ def test_a_dark_room_is_told_and_is_no_failure(
     clock.s = 10
     with Running(settings(tmp_path, broker, camera=camera("dark@10"))):
         eventually(lambda: told(subscriber, "camera")[-1:] == [("online", "dark")])
-    assert subscriber.payloads("suasana/k1/source/camera/status") == ["recovering", "online", "offline"]
+    said = subscriber.payloads("suasana/k1/source/camera/status")
+    assert said[said.index("online") :] == ["online", "offline"]
 
 
 def test_a_camera_is_unplugged_plugged_in_and_hangs(
