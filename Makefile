@@ -20,7 +20,7 @@ demo: $(VENV)/.kit ## set up and run broker, kit and dashboard on a staged class
 	@$(RUN) -m edge demo $(ARGS)
 
 test: $(VENV)/.dev lint ## set up, lint and test everything that needs no PyTorch
-	$(RUN) -m pytest -q -m "not browser" $(ARGS)
+	$(RUN) -m pytest -q -n 3 -m "not browser" $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and import rules
 	$(VENV)/bin/ruff check .
@@ -45,7 +45,7 @@ train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for 
 
 test-train: $(VENV)/.train ## types and tests of training and conversion
 	$(VENV)/bin/mypy training convert
-	$(RUN) -m pytest -q $(TRAINING_TESTS) $(ARGS)
+	$(RUN) -m pytest -q -n 2 $(TRAINING_TESTS) $(ARGS)
 
 bench: $(VENV)/.dev ## footprint of the running kit; results go to benchmarks/results
 	$(RUN) -m benchmarks.footprint $(ARGS)
