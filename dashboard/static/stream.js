@@ -38,5 +38,11 @@ export function openStream(on) {
     }
   }, 5_000);
   addEventListener("online", open);
+  // A page that the browser keeps for "back" would keep its stream, and six of those take every connection.
+  addEventListener("pagehide", () => {
+    clearTimeout(retry);
+    source.close();
+  });
+  addEventListener("pageshow", (event) => event.persisted && open());
   open();
 }

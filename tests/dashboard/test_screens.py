@@ -460,7 +460,6 @@ def test_an_installed_page_opens_without_its_server_and_says_from_when_it_knows(
     assert tab.run("document.querySelector('#pause').disabled")
 
 
-@pytest.mark.skip(reason="after some reopenings the browser waits for the page for ever: not understood yet")
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800), (1920, 1080)])
 def test_every_screen_fits_and_is_accessible_in_both_languages(tab, server, school, width, height):
     show(tab, server, "past")
