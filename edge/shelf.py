@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge import durable
 from edge.types import ModelError
 
 logger = logging.getLogger(__name__)
@@ -125,8 +126,8 @@ class Shelf:
             try:
                 folder.chmod(0o755)
                 for name, data in files.items():
-                    _write(folder / name, data)
-                _sync(folder)
+                    durable.write(folder / name, data)
+                durable.sync_folder(folder)
                 yield folder
             finally:
                 for left in self.folder.glob(f"{folder.name}*"):
@@ -146,8 +147,8 @@ class Shelf:
                     target.rename(draft.with_name(f"{draft.name}-old"))
                 draft.rename(target)
             self._own(target.parent)
-            _sync(target.parent)
-            _sync(self.folder)
+            durable.sync_folder(target.parent)
+            durable.sync_folder(self.folder)
             self._change(name, lambda record: _switched(record, version, over))
             self._tidy(name)
 
@@ -235,11 +236,11 @@ class Shelf:
             new = change(old)
             if new != old:
                 draft = path.with_suffix(".new")
-                _write(draft, json.dumps(asdict(new), indent=1).encode() + b"\n")
+                durable.write(draft, json.dumps(asdict(new), indent=1).encode() + b"\n")
                 self._own(path.parent)
                 self._own(draft)
                 draft.replace(path)
-                _sync(path.parent)
+                durable.sync_folder(path.parent)
         return new
 
     def _tidy(self, name: str) -> None:
@@ -327,19 +328,3 @@ def _same(folder: Path, other: Path) -> bool:
         )
     except OSError:
         return False
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """A name in a folder is on the disk only once the folder is."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

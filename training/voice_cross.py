@@ -120,12 +120,11 @@ def _there(parts: list[Part], options: argparse.Namespace) -> list[Part]:
     return there
 
 
-def _folds(options: argparse.Namespace) -> None:
-    from training import model_card, voice_fold_figures, voice_fold_report, voice_folds  # noqa: PLC0415
+def _answers(parts: list[Part], clips: list[Clip], options: argparse.Namespace) -> list[Answers]:
+    """What the parts' int8 files say, each trained first where that is asked for."""
+    from training import voice_folds  # noqa: PLC0415
 
-    config, clips, unnamed = _open(options)
-    parts = _paced(voice_folds.divide(clips, config, options.folds, unnamed), options.epochs)
-    answers = voice_folds.judge_all(
+    return voice_folds.judge_all(
         _there(parts, options),
         clips,
         options.data,
@@ -134,6 +133,14 @@ def _folds(options: argparse.Namespace) -> None:
         train=options.train,
         quiet=options.json,
     )
+
+
+def _folds(options: argparse.Namespace) -> None:
+    from training import model_card, voice_fold_figures, voice_fold_report, voice_folds  # noqa: PLC0415
+
+    config, clips, unnamed = _open(options)
+    parts = _paced(voice_folds.divide(clips, config, options.folds, unnamed), options.epochs)
+    answers = _answers(parts, clips, options)
     found = _about(options, config, answers, "folds", f" --folds {options.folds}")
     found |= {"of": options.folds} | voice_fold_figures.folds(answers)
     made = voice_fold_report.fold_sections(found)
@@ -149,15 +156,7 @@ def _corpora(options: argparse.Namespace) -> None:
     config, clips, unnamed = _open(options)
     names = [name for name in options.only.split(",") if name] or list(config.data.corpora)
     parts = _paced(voice_folds.leave_out(clips, config, names, unnamed), options.epochs)
-    answers = voice_folds.judge_all(
-        _there(parts, options),
-        clips,
-        options.data,
-        CACHE,
-        options.run,
-        train=options.train,
-        quiet=options.json,
-    )
+    answers = _answers(parts, clips, options)
     only = f" --only {','.join(names)}" if options.only else ""
     found = _about(options, config, answers, "corpora", only) | voice_fold_figures.corpora(answers)
     _tell(options, "corpora", found, voice_fold_report.corpus_sections(found))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge import durable
 from edge.outbox.record import MARK, DamagedRecord, Record, carve, decode
 
 VERSION = 1
@@ -100,7 +101,7 @@ class RecordFile:
         answer = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if answer != "ok":
             raise DamagedFile(f"{self._path}: {answer}")
-        sync_folder(self._path.parent)
+        durable.sync_folder(self._path.parent)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -131,15 +132,6 @@ def torn_off(path: Path) -> dict[int, Record]:
         return {}
     except OSError as error:
         raise DiskTrouble(str(error)) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Names in *folder* survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from edge.outbox.file import DiskTrouble, connect, create, journal, sync_folder
+from edge import durable
+from edge.outbox.file import DiskTrouble, connect, create, journal
 from edge.outbox.record import MARK, DamagedRecord, Record, carve, decode
 
 MOST_ASIDE = 3
@@ -70,7 +71,7 @@ def rebuild(path: Path, records: Iterable[Record], aside: int) -> Path:
             journal(path).replace(journal(name))
         path.replace(name)
         draft.replace(path)
-        sync_folder(path.parent)
+        durable.sync_folder(path.parent)
         for old in set_aside(path)[:-MOST_ASIDE]:
             _remove(old)
     except (OSError, sqlite3.Error) as error:
