@@ -67,7 +67,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.kit: $(VENV)/bin/python pyproject.toml edge/weights.toml
+$(VENV)/.kit: $(VENV)/bin/python pyproject.toml edge/models/weights.toml
 	@systemd/debian-packages.sh --wish espeak-ng
 	@echo "Setting up the kit in $(VENV) (about a minute)"
 	@$(PIP) install -e .

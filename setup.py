@@ -1,6 +1,6 @@
 """The metadata is in pyproject.toml. Here: a wheel carries the models, and the weights that set-up fetches.
 
-They are installed as data below <environment>/share/suasana, where edge.kit and edge.weights look, so that
+They are installed as data below <environment>/share/suasana, where edge.models looks for them, so that
 ``pip install .`` gives a kit that needs no network afterwards.
 """
 
@@ -25,7 +25,7 @@ class InstallKitData(install_data):
         os.environ.pop(
             "PYTHONPATH", None
         )  # pip hides itself from isolated builds with it; fetching needs pip
-        from edge import weights
+        from edge.models import weights
         from edge.types import EdgeError
 
         folder = HERE / "build" / "weights"

@@ -29,8 +29,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge import weights
 from edge.faces import Detector, distinct
+from edge.models import weights
 from edge.runtimes import blazeface, retinaface, yunet
 from edge.types import Box, ImageArray
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge import goldens, manifest
+from edge import manifest
+from edge.models import goldens
 from edge.types import EdgeError, SettingsError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 
 from convert import confidence, export, quantise, verify
 from convert.verify import Parity
-from edge import goldens
 from edge.manifest import Manifest, ModelFile
+from edge.models import goldens
 from edge.types import ModelError
 from edge.words import NEGATIVE
 from training import model_toml

@@ -1,4 +1,4 @@
-"""Keys, and model folders made into signed packages; edge.package reads them."""
+"""Keys, and model folders made into signed packages; edge.models.package reads them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge import goldens, manifest
-from edge.install import check_alone
+from edge import manifest
 from edge.manifest import Manifest
-from edge.package import ALWAYS, MAGIC, MODE, SUFFIX, Key, signed_part
-from edge.package import open as open_package
+from edge.models import goldens
+from edge.models.install import check_alone
+from edge.models.package import ALWAYS, MAGIC, MODE, SUFFIX, Key, signed_part
+from edge.models.package import open as open_package
 from edge.types import EdgeError, ModelError
 
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

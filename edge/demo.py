@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from edge import daemon, weights
+from edge import daemon
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
+from edge.models import weights
 from edge.settings import Camera, Microphone, Mood, Mqtt, Outbox, Settings
 from edge.sinks import open_sink
 from edge.sources import open_camera, open_microphone, replay_uri

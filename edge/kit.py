@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import cv2
 
-from edge import __version__, discovery, manifest, vitals, weights
+from edge import __version__, discovery, manifest, vitals
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
@@ -28,7 +28,9 @@ from edge.faces import Detector, FaceFinder, legibility
 from edge.flow import Mailbox, OpenDevices
 from edge.load import Ceiling, Effort, Governor, Strain, ladder
 from edge.manifest import ImageInput, Manifest
-from edge.models import open_model, shelf_of
+from edge.models import weights
+from edge.models.choice import open_model, shelf_of
+from edge.models.trial import Trials
 from edge.mood import RoomMood, Rules
 from edge.outbox import Outbox
 from edge.outbox.disk import DiskOutbox, Limits
@@ -49,7 +51,6 @@ from edge.sources import (
 from edge.supervisor import Lane
 from edge.switches import Switches
 from edge.tone import ToneReader
-from edge.trial import Trials
 from edge.types import (
     RATE_HZ,
     AudioBlock,

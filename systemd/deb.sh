@@ -81,7 +81,7 @@ fi
 cp -al "$wheels/." "$site"
 pip install --target "$site" --no-compile --no-deps "$work"/wheel/suasana-*.whl
 mv "$site/share" "$home/share"
-sed -n 's/^file = "\(.*\)"/\1/p' edge/weights.toml | while read -r file; do
+sed -n 's/^file = "\(.*\)"/\1/p' edge/models/weights.toml | while read -r file; do
     [ -s "$home/share/suasana/weights/$file" ] || { echo "deb.sh: $file could not be fetched" >&2; exit 1; }
 done
 rm -rf "${site:?}/bin"

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from edge import install, models
+from edge.models import choice, install
+from edge.models.shelf import Shelf
 from edge.settings import Classifier
-from edge.shelf import Shelf
 from edge.types import EdgeError
 from tests.packages import install_on
 
@@ -125,11 +125,11 @@ def _lose(state: Path, kept: set[int]) -> None:
 
 def _look(shelf: Shelf, data: bytes) -> dict[str, object]:
     """What a kit would start with, and whether everything works again afterwards."""
-    record, used = shelf.record("voice-tone"), models.find_model(NAME, shelf)
+    record, used = shelf.record("voice-tone"), choice.find_model(NAME, shelf)
     found: dict[str, object] = {"used": used.version, "recorded": record.current, "trial": bool(record.trial)}
     if data:
         again = install_on(shelf, data)
-        found["again"] = models.find_model(NAME, shelf).version == again.version
+        found["again"] = choice.find_model(NAME, shelf).version == again.version
         found["left"] = [path.name for path in shelf.folder.glob(".*")]
     return found
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from convert.sign import pack, seal
-from edge import manifest, models
-from edge.install import InUse, install
+from edge import manifest
 from edge.manifest import Manifest
-from edge.package import ALWAYS, Key
+from edge.models import choice
+from edge.models.install import InUse, install
+from edge.models.package import ALWAYS, Key
+from edge.models.shelf import Shelf
 from edge.settings import Classifier
-from edge.shelf import Shelf
 from tests.conftest import ROOT
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -65,7 +66,7 @@ def package_of(
 def in_use(shelf: Shelf, *, runtime: str = "auto") -> Callable[[str], InUse]:
     """What the kit of default settings uses for a task."""
     names = {"expression": "face-expression", "tone": "voice-tone"}
-    return lambda task: InUse(models.find_model(Classifier(names[task]), shelf), runtime)
+    return lambda task: InUse(choice.find_model(Classifier(names[task]), shelf), runtime)
 
 
 def install_on(shelf: Shelf, data: bytes, *, force: bool = False, runtime: str = "auto") -> Manifest:
@@ -75,7 +76,7 @@ def install_on(shelf: Shelf, data: bytes, *, force: bool = False, runtime: str =
         keys=[KEY],
         shelf=shelf,
         in_use=in_use(shelf, runtime=runtime),
-        shipped=models.shipped_model,
+        shipped=choice.shipped_model,
         force=force,
         clock=lambda: 0.0,
     )

@@ -15,14 +15,15 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from edge import checks, goldens
+from edge import checks
 from edge.checks import CHECKS, Finding, Language, Patient, Running, Status, names, texts, words
 from edge.checks.camera import PICTURE_PROBLEMS
 from edge.checks.microphone import SOUND_PROBLEMS
 from edge.events import Health, SourceStatus, from_json
-from edge.models import shelf_of
+from edge.models import goldens
+from edge.models.choice import shelf_of
+from edge.models.shelf import Record
 from edge.settings import Camera, Classifier, Faces, Microphone, Mqtt, Panel, Settings
-from edge.shelf import Record
 from edge.sources import Device
 from edge.switches import Switches
 from edge.types import AudioBlock, Frame, SourceError

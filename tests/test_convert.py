@@ -15,8 +15,9 @@ from convert import confidence, export, report, verify  # noqa: E402
 from convert.__main__ import main  # noqa: E402
 from convert.package import FILES, FLOAT_FILES, convert, package  # noqa: E402
 from convert.silence import silence  # noqa: E402
-from edge import goldens, manifest, runtimes  # noqa: E402
+from edge import manifest, runtimes  # noqa: E402
 from edge.manifest import LogMelInput  # noqa: E402
+from edge.models import goldens  # noqa: E402
 from edge.runtimes import litert, onnx  # noqa: E402
 from edge.types import FloatArray, ModelError  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402

@@ -26,7 +26,8 @@ from PIL import Image
 
 from convert import space
 from convert.__main__ import main
-from edge import demo, weights
+from edge import demo
+from edge.models import weights
 from edge.types import EdgeError, Scores
 from tests.conftest import ROOT
 

@@ -19,7 +19,8 @@ from urllib.request import urlopen
 import pytest
 
 from convert import space
-from edge import demo, weights
+from edge import demo
+from edge.models import weights
 from tests.conftest import ROOT, free_port
 from tests.dashboard import chromium
 from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import daemon, weights
+from edge import daemon
 from edge.events import Event, Health, Info, MoodWindow, Session, State, from_json
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
-from edge.models import find_model
+from edge.models import weights
+from edge.models.choice import find_model
 from edge.settings import Camera, Classifier, Faces, Microphone, Mood, Mqtt, Settings
 from edge.types import EdgeError, ModelError, SettingsError
 from tests.conftest import Subscriber, eventually

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import download
-from edge.download import ATTEMPTS, LONGEST_S, fetch
+from edge.models import download
+from edge.models.download import ATTEMPTS, LONGEST_S, fetch
 from edge.types import ModelError
 
 DATA = bytes(range(256)) * 4096

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import weights
 from edge.faces import ILLEGIBLE_PX, LEGIBLE_PX, FaceFinder, distinct, legibility
+from edge.models import weights
 from edge.runtimes import blazeface, retinaface, yunet
 from edge.sources import open_camera
 from edge.types import Box, EdgeError, Frame, ModelError

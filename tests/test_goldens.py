@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main as convert
-from edge import goldens, manifest
+from edge import manifest
+from edge.models import goldens
 from edge.runtimes import load, resolve
 from edge.types import ModelError
 from tests.conftest import ROOT

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from convert.sign import pack, seal
-from edge import goldens, install, manifest, models, runtimes
-from edge.install import check_speed
+from edge import manifest, runtimes
+from edge.models import choice, goldens, install
+from edge.models.install import check_speed
+from edge.models.shelf import Shelf
 from edge.settings import Classifier
-from edge.shelf import Shelf
 from edge.types import ModelError
 from tests.conftest import ROOT
 from tests.packages import NAMES, PRIVATE, SHIPPED, folder_of, in_use, install_on, line, package_of
@@ -31,7 +32,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def version_in_use(shelf: Shelf, name: str = "voice-tone") -> str:
-    return models.find_model(Classifier(name), shelf).version
+    return choice.find_model(Classifier(name), shelf).version
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -55,7 +56,7 @@ def refused(shelf: Shelf, data: bytes, **how: object) -> str:
 def test_a_package_becomes_the_model_in_use(shelf: Shelf, tmp_path: Path) -> None:
     shipped = version_in_use(shelf)
     model = install_on(shelf, package_of(tmp_path))
-    used = models.find_model(VOICE, shelf)
+    used = choice.find_model(VOICE, shelf)
     assert (model.version, used.version, shipped) == ("71.2.0", "71.2.0", SHIPPED["voice-tone"])
     assert used.folder.is_relative_to(shelf.folder)
     assert shelf.record("voice-tone").trial is not None
@@ -66,7 +67,7 @@ def test_a_package_becomes_the_model_in_use(shelf: Shelf, tmp_path: Path) -> Non
 
 def test_without_a_shelf_only_shipped_models_count(shelf: Shelf, tmp_path: Path) -> None:
     install_on(shelf, package_of(tmp_path))
-    assert models.find_model(VOICE).version == SHIPPED["voice-tone"]
+    assert choice.find_model(VOICE).version == SHIPPED["voice-tone"]
 
 
 def test_a_rollback_leads_to_the_confirmed_one_before_and_then_to_the_shipped_one(
@@ -168,7 +169,7 @@ def test_newer_software_brings_its_own_model_forward(
     install_on(shelf, package_of(tmp_path, version="71.2.0"))
     updated = tmp_path / "shipped"
     folder_of(updated, version="71.1.0")
-    monkeypatch.setattr(models, "model_folders", lambda: (updated,))
+    monkeypatch.setattr(choice, "model_folders", lambda: (updated,))
     assert version_in_use(shelf) == "71.2.0"
     shutil.rmtree(updated)
     folder_of(updated, version="71.3.0")
@@ -341,7 +342,7 @@ def test_a_busy_kit_does_not_make_a_model_slow(
 
 def test_a_time_is_one_item_s(shelf: Shelf) -> None:
     ticks = iter([0.0, 8.0])
-    model = models.find_model(VOICE)
+    model = choice.find_model(VOICE)
     assert install._timed(model, "tflite", 1, lambda: next(ticks))() == 8 / len(goldens.batch(model))
 
 

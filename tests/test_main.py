@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import weights
 from edge.__main__ import main
+from edge.models import weights
 from edge.sources import Device
 from edge.types import ModelError
 from tests.conftest import ROOT, free_port

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from edge import trial
 from edge.__main__ import main
 from edge.events import Info, from_json
 from edge.expression import ExpressionReader
-from edge.models import shelf_of
+from edge.models import trial
+from edge.models.choice import shelf_of
+from edge.models.shelf import Shelf
+from edge.models.trial import TrialError
 from edge.settings import Camera, Faces, Settings, load
-from edge.shelf import Shelf
-from edge.trial import TrialError
 from edge.types import ModelError
 from tests.conftest import ROOT, Subscriber, eventually
 from tests.packages import KEY, SHIPPED, install_on, package_of
@@ -130,7 +130,7 @@ def run(*arguments: object) -> int:
 def test_install_list_verify_and_roll_back(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.install.SLOWEST", 1e9)  # a busy machine is no slow model
+    monkeypatch.setattr("edge.models.install.SLOWEST", 1e9)  # a busy machine is no slow model
     package = tmp_path / "new.suasana"
     package.write_bytes(package_of(tmp_path, version="71.2.0"))
     assert run("install", "--config", config, package) == 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import weights
 from edge.events import Event, MoodWindow
+from edge.models import weights
 from edge.offline import fingerprint, replay
 from edge.runtimes import PREFERENCE
 from edge.settings import Classifier, Faces, Mood, Settings

@@ -1,4 +1,4 @@
-"""What edge.package believes of a file that claims to be a model, and what it refuses unopened."""
+"""What edge.models.package believes of a file that claims to be a model, and what it refuses unopened."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.sign import pack, seal
-from edge import package
-from edge.package import MODE, Key, parse_key, trusted_keys
+from edge.models import package
+from edge.models.package import MODE, Key, parse_key, trusted_keys
 from edge.types import ModelError
 from tests.packages import KEY, NAMES, PRIVATE, folder_of
 

@@ -14,9 +14,9 @@ import pytest
 from edge import reload
 from edge.events import Event, Info, Session, from_json
 from edge.kit import rehearse
+from edge.models.shelf import Shelf
 from edge.reload import Reload
 from edge.settings import Camera, Microphone, Settings
-from edge.shelf import Shelf
 from tests.conftest import ROOT, Subscriber, eventually
 from tests.packages import install_on, package_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.shelf import Shelf, order
+from edge.models.shelf import Shelf, order
 from edge.types import ModelError
 from tests.conftest import ROOT
 from tests.packages import SHIPPED, install_on, package_of

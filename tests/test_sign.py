@@ -12,8 +12,8 @@ import pytest
 from convert import sign
 from convert.__main__ import main
 from convert.sign import KeyFileError
-from edge import package
-from edge.package import trusted_keys
+from edge.models import package
+from edge.models.package import trusted_keys
 from tests.conftest import ROOT
 from tests.packages import folder_of, line
 

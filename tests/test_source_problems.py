@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge import daemon, weights
+from edge import daemon
 from edge.events import Health, SourceDetail, from_json
 from edge.kit import Kit
+from edge.models import weights
 from edge.settings import Camera, Microphone, Mood
 from edge.sources import faulty
 from edge.systemd import Notifier

@@ -5,7 +5,7 @@ import pytest
 
 from edge.expression import ExpressionReader
 from edge.manifest import Manifest
-from edge.models import find_model
+from edge.models.choice import find_model
 from edge.runtimes import PREFERENCE, load
 from edge.settings import Classifier
 from edge.tone import ToneReader

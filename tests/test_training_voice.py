@@ -16,8 +16,9 @@ torch = pytest.importorskip("torch")
 
 import soundfile  # noqa: E402
 
-from edge import runtimes, weights  # noqa: E402
+from edge import runtimes  # noqa: E402
 from edge.manifest import Manifest  # noqa: E402
+from edge.models import weights  # noqa: E402
 from edge.preprocess import FrontEnd  # noqa: E402
 from edge.tone import ToneReader  # noqa: E402
 from edge.types import VOICE_LABELS, EdgeError, FloatArray, ModelError, SettingsError, Utterance  # noqa: E402

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn", reason="needs `make train-env`")
 
 import soundfile  # noqa: E402
 
-from edge import weights  # noqa: E402
+from edge.models import weights  # noqa: E402
 from edge.preprocess import FrontEnd  # noqa: E402
 from edge.types import RATE_HZ, FloatArray, ModelError, SettingsError, Utterance  # noqa: E402
 from training import voice_baselines, voice_config, voice_features, voice_learners, voice_sounds  # noqa: E402

@@ -15,7 +15,8 @@ pytest.importorskip("tqdm")
 
 import soundfile
 
-from edge import sources, weights
+from edge import sources
+from edge.models import weights
 from edge.types import RATE_HZ, EdgeError, FloatArray, ModelError, SettingsError, SourceError
 from edge.vad import WINDOW
 from edge.words import VOICE_LABELS

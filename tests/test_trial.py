@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge import trial
-from edge.shelf import MOST_STARTS, Record, Shelf
-from edge.trial import HEALTHY_S, READINGS, TrialError, Trials
+from edge.models import trial
+from edge.models.shelf import MOST_STARTS, Record, Shelf
+from edge.models.trial import HEALTHY_S, READINGS, TrialError, Trials
 from edge.types import LABELS, ModelError, Observation, Presence, Scores, SettingsError, SinkError
 
 NAME = "face-expression"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import weights
+from edge.models import weights
 from edge.runtimes import silero
 from edge.types import RATE_HZ, AudioBlock, FloatArray, ModelError, SourceError, Utterance
 from edge.vad import WINDOW, Segmentation, SpeechSegmenter

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import weights
+from edge.models import weights
 from edge.types import RATE_HZ, AudioBlock, Frame, ImageArray
 from edge.verdict import CLEARED_AFTER_S, GAP_S, REOPEN_EVERY_S, PictureJudge, SoundJudge, Verdict
 from tests.conftest import SHARED

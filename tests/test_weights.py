@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge import weights
+from edge.models import weights
+from edge.models.weights import Weight
 from edge.types import ModelError
-from edge.weights import Weight
 
 GOOD = b"weights of somebody else's" * 1000
 WEIGHT = Weight("thing==1", "thing/a.bin", "a.bin", hashlib.sha256(GOOD).hexdigest(), "MIT")

@@ -19,7 +19,7 @@ import soundfile
 import soxr
 from tqdm import tqdm
 
-from edge import weights
+from edge.models import weights
 from edge.preprocess import FrontEnd
 from edge.runtimes import silero
 from edge.types import RATE_HZ, VOICE_LABELS, AudioBlock, FloatArray, SettingsError, Utterance

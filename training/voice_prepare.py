@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge import weights
+from edge.models import weights
 from edge.runtimes import silero
 from edge.types import SettingsError, SourceError
 from edge.vad import SpeechGate

@@ -33,7 +33,7 @@ from benchmarks.faults.stage import (
 )
 from benchmarks.faults.tear import Torn, tear_and_open
 from benchmarks.faults.verdict import Verdict, judge
-from edge import weights
+from edge.models import weights
 from edge.sources import open_camera
 
 Told = Callable[[str, float], None]

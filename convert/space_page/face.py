@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convert.space_page.trouble import UnreadableError, look
-from edge import manifest, weights
+from edge import manifest
 from edge.expression import ExpressionReader
 from edge.faces import FaceFinder, legibility
 from edge.manifest import ImageInput
+from edge.models import weights
 from edge.runtimes import load, retinaface
 from edge.types import Box, Frame, ImageArray, ModelError, Scores
 

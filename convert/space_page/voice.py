@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from convert.space_page.trouble import UnreadableError, look
-from edge import manifest, weights
+from edge import manifest
+from edge.models import weights
 from edge.runtimes import load, silero
 from edge.sources import open_microphone, replay_uri
 from edge.tone import ToneReader

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge import goldens
 from edge.checks import Finding, Patient, finding
-from edge.models import find_model, shelf_of
+from edge.models import goldens
+from edge.models.choice import find_model, shelf_of
+from edge.models.shelf import Shelf
 from edge.runtimes import is_installed, resolve
 from edge.settings import Classifier
-from edge.shelf import Shelf
 from edge.types import ModelError
 
 

@@ -30,11 +30,11 @@ for cpu in cortex-a72 cortex-a76; do
         check "$cpu, $format: golden answers of both models" $python - $format <<'EOF'
 import sys
 
-from edge import goldens, models
+from edge.models import choice, goldens
 from edge.settings import Settings
 
 for task in (Settings().expression, Settings().tone):
-    found = models.find_model(task)
+    found = choice.find_model(task)
     result = goldens.check(found, sys.argv[1])
     print(found.id, result)
     assert result.good, result

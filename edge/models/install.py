@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from edge import goldens, manifest, runtimes
-from edge import package as packages
+from edge import manifest, runtimes
 from edge.manifest import ImageInput, LogMelInput, Manifest
-from edge.package import Key
-from edge.shelf import NAME, PACKAGE, Shelf, order
+from edge.models import goldens
+from edge.models import package as packages
+from edge.models.package import Key
+from edge.models.shelf import NAME, PACKAGE, Shelf, order
 from edge.types import RATE_HZ, ModelError
 from edge.words import LABELS, VOICE_LABELS
 

@@ -1,7 +1,7 @@
 """A file or an address into bytes: bounded in size and in time, taken up again where a bad line broke it off.
 
-Nothing is written, so what breaks off leaves nothing behind. Who sent the bytes does not matter: edge.package
-judges their signature.
+Nothing is written, so what breaks off leaves nothing behind. Who sent the bytes does not matter:
+edge.models.package judges their signature.
 """
 
 from __future__ import annotations

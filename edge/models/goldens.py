@@ -88,7 +88,7 @@ def write(folder: Path) -> Path:
         ModelError: the folder is no intact model, or a file does not load.
     """
     model, path = manifest.load(folder), folder / FILE
-    lines = ["# Written by `python -m convert golden`: answers to the made-up inputs of edge/goldens.py."]
+    lines = ["# Written by `python -m convert golden`: answers to the made-up inputs of edge.models.goldens."]
     lines += [f"inputs = {INPUTS}"]
     for runtime, file in model.files.items():
         rows = (", ".join(f"{value:.4f}" for value in row) for row in answer(model, runtime))
