@@ -2,10 +2,12 @@
 
 import logging
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -15,9 +17,12 @@ from paho.mqtt.properties import Properties
 
 from edge.channels import DAY_S
 from edge.commands import Command
-from edge.sinks import Access, open_sink
-from tests.conftest import eventually, free_port, running_mosquitto, subscribe
+from edge.sinks import Access, mqtt, open_sink
+from tests.conftest import PATIENCE_S, eventually, free_port, running_mosquitto, subscribe
 from tests.test_sinks import event, tend_until
+
+SILENT = 4
+CONNACK, CONNACK_5 = b"\x20\x02\x00\x00", b"\x20\x03\x00\x00\x00"
 
 
 @contextmanager
@@ -216,6 +221,37 @@ def test_everything_retained_is_told_again_to_a_broker_that_lost_it(tmp_path: Pa
                     "suasana/k1/source/camera/status": "online",
                 }
             tend_until(sink, lambda: not sink.connected)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("protocol", ["auto", "3.1.1"])
+def test_a_broker_that_accepts_and_says_nothing_is_tried_again_and_given_more_time(
+    protocol: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As some do while they start: the keep-alive, here a minute, would notice far too late."""
+    monkeypatch.setattr(mqtt, "HANDSHAKE_S", 0.05)
+    monkeypatch.setattr(mqtt, "RECONNECT_S", (0.0, 0.01))
+    met: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    met.append(stack.enter_context(server.accept()[0]))
+                    if len(met) > SILENT:
+                        greeting = met[-1].recv(100)
+                        met[-1].sendall(CONNACK_5 if greeting[8:9] == b"\x05" else CONNACK)
+
+        waiter = Thread(target=serve, daemon=True)
+        waiter.start()
+        access = Access(protocol=protocol, keepalive_s=60)
+        with open_sink(f"mqtt://127.0.0.1:{server.getsockname()[1]}", kit="k1", access=access) as sink:
+            tend_until(sink, lambda: sink._handshake_s >= 4 * 0.05)  # type: ignore[attr-defined]
+            tend_until(sink, lambda: sink.connected)  # type: ignore[attr-defined]
+            assert len(met) > SILENT
+            assert sink._handshake_s == 0.05  # type: ignore[attr-defined]
+        server.shutdown(socket.SHUT_RDWR)
+        waiter.join(PATIENCE_S)
+    assert protocol == "auto" or caplog.text.count("does not answer as a broker; trying again") == 1
 
 
 def test_two_kits_of_one_name_are_told_apart_in_the_log(

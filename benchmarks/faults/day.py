@@ -2,7 +2,7 @@
 
 Synthetic faces take the place of the cameras' and the models' work; everything behind them is what the
 daemon runs. The wall clock is stepped every hour, by a day or ten years, forth and back. Events are printed
-as JSON lines, and after each hour ``# hour resident_mb descriptors``.
+as JSON lines, and SAMPLES_PER_HOUR times an hour ``# resident_mb descriptors``, see Watch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from threading import Event as Flag
 
+from benchmarks.faults.patience import NeverHappened, wait_for
 from benchmarks.faults.stage import descriptors, resident_mb
 from edge import settings as kit_settings
 from edge.desk import Desk
@@ -30,6 +32,8 @@ from edge.words import LABELS
 STEP_S = 0.5
 PEOPLE = 6
 HOUR_S = 3600
+SAMPLES_PER_HOUR = 6
+LOOK_EVERY, MANY = 10, 10**6
 JUMPS_S = (86_400.0, -86_400.0, 3.2e8, -3.2e8)
 MOST_WAITING = 50
 """The simulated day must not outrun the broker, or everything in it would have waited."""
@@ -66,22 +70,66 @@ def main() -> int:
         )
         desk = Desk(kit, [mqtt, ledger], stamp=stamp, clock=lambda: clock.mono_s)
         desk.begin()
+        watch = Watch(mqtt)
         for hour in range(arguments.hours):
             clock.quality = "synced" if hour % 3 else "unsynced"
             clock.wall_s += JUMPS_S[hour % len(JUMPS_S)]
             for item in an_hour(Random(hour), clock):
-                if item is None:
-                    desk.tend(clock.mono_s)
-                    hold_back(mqtt)
-                else:
+                if item is not None:
                     desk.count(item)
-            print(f"# {hour + 1} {resident_mb(os.getpid()):.2f} {descriptors(os.getpid())}")
-            sys.stdout.flush()
+                    continue
+                desk.tend(clock.mono_s)
+                hold_back(mqtt)
+                watch.step()
         desk.end()
         while mqtt.waiting:
             mqtt.tend()
             time.sleep(0.01)
+        watch.end()
     return 0
+
+
+class Watch:
+    """Prints what the process holds.
+
+    Descriptors are the fewest at moments with a connection: without one there are fewer, and just after one
+    was lost the old client's are still there. ``-`` where there was no such moment.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        """Of the process around *sink*."""
+        self._sink = sink
+        self._steps, self._ever, self._fewest = 0, MANY, MANY
+
+    def step(self) -> None:
+        """A step of the day is over."""
+        self._steps += 1
+        if self._steps % LOOK_EVERY == 0:
+            self._look()
+        if self._steps % int(HOUR_S / STEP_S / SAMPLES_PER_HOUR) == 0:
+            self._tell()
+
+    def end(self) -> None:
+        """A last sample, when what lost connections left has had its time to go."""
+
+        def calm() -> bool:
+            self._sink.tend()
+            self._look()
+            return self._fewest <= self._ever
+
+        with suppress(NeverHappened):
+            wait_for(calm, "descriptors are closed", patience_s=60)
+        self._tell()
+
+    def _look(self) -> None:
+        if getattr(self._sink, "connected", False):
+            self._fewest = min(self._fewest, descriptors(os.getpid()))
+
+    def _tell(self) -> None:
+        opened = "-" if self._fewest == MANY else self._fewest
+        print(f"# {resident_mb(os.getpid()):.2f} {opened}")
+        sys.stdout.flush()
+        self._ever, self._fewest = min(self._ever, self._fewest), MANY
 
 
 def an_hour(random: Random, clock: Clock) -> Iterator[Observation | Presence | None]:

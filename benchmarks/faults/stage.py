@@ -17,21 +17,11 @@ from pathlib import Path
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-PATIENCE_S = 120.0
+from benchmarks.faults.patience import PATIENCE_S, NeverHappened, wait_for
+from benchmarks.faults.tap import Tap, id_of
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class NeverHappened(Exception):  # noqa: N818 -- read as: raise NeverHappened
-    """What a scene waits for did not come in time."""
-
-
-def wait_for(holds: Callable[[], object], what: str, *, patience_s: float = PATIENCE_S) -> None:
-    """Until *holds*."""
-    deadline = time.monotonic() + patience_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise NeverHappened(f"{what}: not within {patience_s:.0f} s")
-        time.sleep(0.02)
+ASK_AGAIN_S = 2.0
 
 
 def mosquitto() -> str | None:
@@ -67,12 +57,18 @@ class Broker:
         lines += ["user root"] if os.geteuid() == 0 else []
         self._config.write_text("\n".join(lines) + "\n")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Run, and return once it answers."""
         program = mosquitto()
         assert program is not None
         self._process = subprocess.Popen([program, "-c", str(self._config)], stderr=subprocess.DEVNULL)  # noqa: S603
-        wait_for(lambda: answers(self.port), "the broker answers")
+        wait_for(lambda: answers(self.port), "the broker answers", of=[self.pid])
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -101,8 +97,11 @@ class Cable:
     def __init__(self, to_port: int) -> None:
         """Lead to *to_port*; not plugged in yet."""
         self.port, self._to = free_port(), to_port
+        self.acknowledged: set[bytes] = set()
+        """The ids of all events that the broker acknowledged; not every acknowledgement reaches the kit."""
         self._listener: socket.socket | None = None
         self._ends: set[socket.socket] = set()
+        self._one = threading.Lock()
 
     def plug(self) -> None:
         """Let connections through."""
@@ -115,35 +114,43 @@ class Cable:
 
     def pull(self) -> None:
         """Cut every connection at whatever byte it is."""
-        if self._listener is not None:
-            _shut(self._listener)
-            self._listener = None
-        for end in list(self._ends):
+        with self._one:
+            listener, self._listener = self._listener, None
+            ends, self._ends = self._ends, set()
+        if listener is not None:
+            _shut(listener)
+        for end in ends:
             _shut(end)
-        self._ends.clear()
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = listener.accept()
                 far = socket.socket()
-                if far.connect_ex(("127.0.0.1", self._to)):
+                connected = far.connect_ex(("127.0.0.1", self._to)) == 0
+                with self._one:
+                    # Pulled meanwhile: what was let in late would meet a new broker before the witness does.
+                    if plugged := connected and self._listener is listener:
+                        self._ends |= {near, far}
+                if not plugged:
                     _shut(near)
                     _shut(far)
                     continue
                 for end in (near, far):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._ends |= {near, far}
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                tap = Tap(self.acknowledged)
+                for source, sink, tell in ((near, far, tap.goes_up), (far, near, tap.comes_down)):
+                    threading.Thread(target=self._pump, args=(source, sink, tell), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, tell: Callable[[bytes], None]) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                tell(data)
                 sink.sendall(data)
         for end in (source, sink):
             _shut(end)
-            self._ends.discard(end)
+            with self._one:
+                self._ends.discard(end)
 
 
 def _shut(end: socket.socket) -> None:
@@ -169,16 +176,21 @@ class Witness:
         self.health: dict[str, bytes] = {}
         self.answers: list[bytes] = []
         self.info: dict[str, bytes] = {}
+        self.camera: dict[str, bytes] = {}
+        """The last status of each kit's camera."""
         self.connected = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id="witness")
-        self._client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type]
+        self._asked = float("-inf")
+        self._client, self._mouth = (
+            Client(CallbackAPIVersion.VERSION2, client_id=name) for name in ("witness", "mouth")
+        )
+        for client in (self._client, self._mouth):
+            client.reconnect_delay_set(min_delay=0.05, max_delay=0.2)  # type: ignore[arg-type]
         self._client.on_message = self._hear
         self._client.on_connect = lambda client, *_: client.subscribe("suasana/#", qos=0)
         self._client.on_subscribe = lambda *_: self.connected.set()
         self._client.on_disconnect = lambda *_: self.connected.clear()
         self._client.connect("127.0.0.1", port, keepalive=3600)
         self._client.loop_start()
-        self._mouth = Client(CallbackAPIVersion.VERSION2, client_id="mouth")
         self._mouth.connect("127.0.0.1", port)
         self._mouth.loop_start()
         wait_for(self.connected.is_set, "the witness subscribes")
@@ -186,6 +198,15 @@ class Witness:
     def say(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         """Publish, as anybody on the broker may."""
         self._mouth.publish(topic, payload, qos=qos)
+
+    def ask(self, kit: str, word: str) -> bool:
+        """Whether *kit* has answered a ping with *word*; asks again, since it may be away just now."""
+        if any(word.encode() in answer for answer in list(self.answers)):
+            return True
+        if time.monotonic() - self._asked > ASK_AGAIN_S:
+            self._asked = time.monotonic()
+            self.say(f"suasana/{kit}/request/ping", b'{"transaction":"%s"}' % word.encode())
+        return False
 
     def close(self) -> None:
         """Leave."""
@@ -202,13 +223,10 @@ class Witness:
             self.health[kit] = bytes(message.payload)
         elif leaf == "info":
             self.info[kit] = bytes(message.payload)
+        elif leaf == "source/camera/status":
+            self.camera[kit] = bytes(message.payload)
         elif leaf.startswith("response/"):
             self.answers.append(bytes(message.payload))
-
-
-def id_of(body: bytes) -> bytes:
-    """The id of an event's JSON."""
-    return body.split(b'"id":"', 1)[1][:36]
 
 
 class Process:
@@ -231,6 +249,11 @@ class Process:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def size(self) -> int:
+        """Bytes of its ledger: they grow with every event that it makes."""
+        return self.ledger.stat().st_size if self.ledger.exists() else 0
+
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Run."""
         with self.ledger.open("ab") as ledger, self.words.open("ab") as words:
@@ -250,16 +273,19 @@ class Process:
         self._process.wait()
         self.kills += 1
 
-    def stop(self) -> int:
-        """Ask it to end; the exit code."""
+    def stop(self) -> None:
+        """Ask it to end.
+
+        Raises:
+            NeverHappened: it does not, or not as it should.
+        """
         if self._process is None:
-            return 0
+            return
         self._process.send_signal(signal.SIGTERM)
-        try:
-            return self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+        wait_for(lambda: not self.alive, f"{self.name} ends", of=[self.pid], patience_s=30)
+        if self._process.returncode:
+            last = self.words.read_text("utf-8", "replace")[-400:]
+            raise NeverHappened(f"{self.name} ended with {self._process.returncode}: {last}")
 
     def told(self) -> list[bytes]:
         """The events that it says it made; a line torn by a kill is none."""
@@ -286,6 +312,11 @@ class Stage:
         self._processes.append(process)
         return process
 
+    def wait_for(self, holds: Callable[[], object], what: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Until *holds*, which the programs of this scene and its broker are to bring about; see wait_for."""
+        running = [process.pid for process in self._processes if process.alive]
+        wait_for(holds, what, of=[*running, self.broker.pid], patience_s=patience_s)
+
     def close(self) -> None:
         """End everything."""
         for process in self._processes:
@@ -302,7 +333,7 @@ class Stage:
         self.cable.pull()
         time.sleep(pause_s)
         self.broker.start()
-        wait_for(self.witness.connected.is_set, "the witness returns")
+        self.wait_for(self.witness.connected.is_set, "the witness returns")
         self.cable.plug()
 
 
@@ -327,6 +358,15 @@ def resident_mb(pid: int) -> float:
 def descriptors(pid: int) -> int:
     """Open files of a process."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def open_files(pid: int) -> list[str]:
+    """What its descriptors lead to, sockets and pipes by their kind."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed while we look
+            found.append(str(link.readlink()).partition(":[")[0])
+    return sorted(found)
 
 
 def config(folder: Path, kit: str, port: int, *, state: Path | None = None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ class Verdict:
     arrived: int = 0
     """Different events."""
     lost: int = 0
-    """Made and never arrived."""
+    """Made, never arrived, and never acknowledged by the broker either."""
+    lost_behind_broker: int = 0
+    """Made, acknowledged by the broker, and never arrived: the broker's or the witness's fault."""
     duplicates: int = 0
     """Arrivals beyond the first of an event."""
     altered_duplicates: int = 0
@@ -37,8 +39,11 @@ class Verdict:
         return Verdict(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
-def judge(made: Iterable[bytes], arrived: Iterable[bytes]) -> Verdict:
-    """Compare two lists of events of any number of kits, each in its order."""
+def judge(made: Iterable[bytes], arrived: Iterable[bytes], acknowledged: Collection[bytes] = ()) -> Verdict:
+    """Compare two lists of events of any number of kits, each in its order.
+
+    *acknowledged* are the ids of events that the broker said it had.
+    """
     content = {_id(body): _plain(body) for body in made}
     first: dict[str, bytes] = {}
     duplicates = altered = out_of_order = 0
@@ -61,7 +66,11 @@ def judge(made: Iterable[bytes], arrived: Iterable[bytes]) -> Verdict:
             seqs[boot].add(seq)
             _note_previous(data, known, miscounted)
     gaps = sum(max(found) + 1 - len(found) for found in seqs.values())
-    lost = set(content) - set(first)
+    missing = set(content) - set(first)
+    behind = {id for id in missing if id.encode() in acknowledged}
+    lost = missing - behind
+    for body in (json.loads(content[id])["data"] for id in behind):
+        seqs[body["kit"], body["boot_id"]].add(body["seq"])  # the kit did its part, and counts it
     uncounted = 0
     for body in (json.loads(content[id])["data"] for id in lost):
         boot = (body["kit"], body["boot_id"])
@@ -71,6 +80,7 @@ def judge(made: Iterable[bytes], arrived: Iterable[bytes]) -> Verdict:
         len(content),
         len(first),
         len(lost),
+        len(behind),
         duplicates,
         altered,
         out_of_order,

@@ -44,7 +44,10 @@ GOODBYE_S = 1.5
 RECONNECT_S = (0.5, 2.0)
 """Before the first attempt to come back; it doubles from there."""
 HANDSHAKE_S = 3.0
-"""A broker that has not answered the greeting by now may not know this version of MQTT."""
+"""A broker that has not answered the greeting by now may not know this version of MQTT, or never will.
+
+It gets twice as long each time after that: a slow one must have its turn. After the keep-alive paho leaves.
+"""
 ENVELOPE = 256
 """Bytes of a packet besides topic and payload, properties included, at most."""
 UNREACHABLE = "is not reachable"
@@ -116,6 +119,7 @@ class Mqtt:
         self._five = access.protocol != "3.1.1"
         self._complained = ""
         self._greeted: float | None = None
+        self._handshake_s = HANDSHAKE_S
         self._limits = Limits()
         self._since, self._brief = 0.0, 0
         self.connected = False
@@ -169,7 +173,7 @@ class Mqtt:
                 break
             happened()
         now = time.monotonic()
-        if self._greeted is not None and now - self._greeted > HANDSHAKE_S:
+        if self._greeted is not None and now - self._greeted > self._handshake_s:
             self._when_unanswered()
         if self._begin_at is not None and now >= self._begin_at:
             self._begin_at = None
@@ -242,15 +246,16 @@ class Mqtt:
         self._greeted = at
 
     def _when_unanswered(self) -> None:
-        self._greeted = None
+        self._greeted, self._handshake_s = None, 2 * self._handshake_s
         if self._access.protocol == "auto":
             self._switch_protocol()
         else:
-            self._complain(f"{_shown(self._address)} does not answer as a broker")
+            self._complain(f"{_shown(self._address)} does not answer as a broker; trying again")
+            self._restart(wait_s=random.uniform(*RECONNECT_S))
 
     def _when_connected(self, limits: Limits) -> None:
         fewer = limits.in_flight < self._limits.in_flight
-        self._greeted, self._limits = None, limits
+        self._greeted, self._handshake_s, self._limits = None, HANDSHAKE_S, limits
         if fewer:
             self._restart()  # paho can be told before it connects, not after
             return
