@@ -274,3 +274,27 @@ def test_commands_come_once_and_whole(mosquitto: int) -> None:
             client.publish("suasana/k1/request/ping", f'{{"transaction":"{number}"}}', qos=1)
         tend_until(sink, lambda: len(asked) == 100)
     assert [command.payload for command in asked] == [b'{"transaction":"%d"}' % n for n in range(100)]
+
+
+@pytest.mark.parametrize(("protocol", "obeyed"), [("5", False), ("3.1.1", True)])
+def test_a_retained_command_is_refused_while_it_is_live_where_the_broker_tells(
+    mosquitto: int, protocol: str, obeyed: bool
+) -> None:
+    got: list[Command] = []
+    with (
+        listening(mosquitto) as (client, _),
+        open_sink(
+            f"mqtt://127.0.0.1:{mosquitto}", kit="k1", on_command=got.append, access=Access(protocol=protocol)
+        ) as sink,
+    ):
+
+        def is_heard() -> bool:  # asked again: what comes before the subscription is nobody's
+            client.publish("suasana/k1/set/camera", "off", qos=1)
+            return bool(got)
+
+        tend_until(sink, is_heard)
+        client.publish("suasana/k1/set/capture", "on", qos=1, retain=True)
+        tend_until(sink, lambda: got[-1].leaf == "set/capture")
+        assert (not got[-1].refusal) == obeyed
+        assert got[0].payload == b"off", "what is not retained is obeyed in every version"
+        client.publish("suasana/k1/set/capture", b"", qos=1, retain=True).wait_for_publish(30)

@@ -266,11 +266,24 @@ class Mqtt:
         if not limits.retains:
             self._complain("the broker keeps no retained messages: a newcomer learns nothing until told anew")
         for pattern in ("set/+", "request/+"):
-            self._client.subscribe(topic(self._kit, pattern), qos=1)
+            self._hear(topic(self._kit, pattern))
         self._say("availability", "online", qos=1, retain=True)
         for leaf, payload in self._retained.items():
             self._say(leaf, payload, qos=1, retain=True)
         self._announce()
+
+    def _hear(self, name: str) -> None:
+        """Subscribe to commands, their retain flag as the sender set it.
+
+        Without that wish, for which 3.1.1 has no words, a broker takes the flag off what is published live,
+        and a command that it keeps is obeyed once before it is refused.
+        """
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if self._five:
+            self._client.subscribe(name, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            self._client.subscribe(name, qos=1)
 
     def _when_born(self) -> None:
         for name, payload in self._announced.items():
