@@ -91,7 +91,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--config", type=Path, metavar="FILE", help="settings (systemd/kit.toml shows all of them)"
     )
     run.add_argument(
-        "--mode", choices=["class"], help="ask for class mode by name, as the settings may do too"
+        "--mode",
+        choices=["class", "practice"],
+        help="ask for class mode by name, or play the practice game only; as the settings may do too",
     )
     run.add_argument("--camera", metavar="URI", help="instead of the settings' camera; none for no camera")
     run.add_argument("--microphone", metavar="URI", help="instead of the settings' microphone; none for none")
@@ -236,7 +238,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         wanted = replace(wanted, microphone=microphone)
     if arguments.mqtt:
         wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))
-    settings.check_class_mode(wanted)
+    settings.check_mode(wanted)
     if arguments.check:
         rehearse(wanted, stop=stop)
         return 0

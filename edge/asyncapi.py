@@ -47,7 +47,10 @@ def asyncapi(examples: Mapping[str, Table]) -> Table:
 
 
 def _channel_name(channel: Channel) -> str:
-    return {"source/{source}/status": "sourceStatus"}.get(channel.leaf, channel.leaf.split("/")[0])
+    if channel.leaf == "source/{source}/status" or "{" not in channel.leaf:
+        first, *more = channel.name.split("-")
+        return first + "".join(word.capitalize() for word in more)
+    return channel.leaf.split("/")[0]
 
 
 def _payloads(channel: Channel, book: Book, kinds: list[str]) -> Iterator[tuple[str, Table]]:
@@ -71,7 +74,7 @@ def _message(channel: Channel, title: str, schema: Table, examples: Mapping[str,
     shown = [
         {"name": name, "payload": table}
         for name, table in examples.items()
-        if name.split(".")[0] == channel.leaf.split("/")[0]
+        if name.split(".")[0] == channel.name
         and (channel.payload is not Event or f"{EVENT_TYPES[table['type']].__name__}Event" == title)
     ]
     return message | ({"examples": shown} if shown else {})

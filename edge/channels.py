@@ -8,8 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge.commands import Answer, Request
-from edge.events import Availability, Event, Health, Info, SourceDetail, SourceStatus, State, Switch
+from edge.commands import Answer, Request, RoundRequest
+from edge.events import (
+    Availability,
+    Event,
+    Health,
+    Info,
+    Mode,
+    Practice,
+    SourceDetail,
+    SourceStatus,
+    State,
+    Switch,
+)
 
 DAY_S = 86_400
 
@@ -30,6 +41,11 @@ class Channel:
     """A broker that speaks MQTT 5 throws the message away when it could not deliver it for so long."""
     levels: tuple[str, ...] = ()
     """What the level in braces can be, as far as it is fixed."""
+
+    @property
+    def name(self) -> str:
+        """Of its schema's file: the levels that are fixed, as in ``source-status``."""
+        return "-".join(level for level in self.leaf.split("/") if not level.startswith("{"))
 
     @property
     def content_type(self) -> str:
@@ -70,11 +86,30 @@ CHANNELS = (
         levels=("camera", "microphone"),
     ),
     Channel(
+        "practice",
+        Practice,
+        "several times a second while a round of the practice game is on, in practice mode only",
+        qos=0,
+        expires_s=2,
+    ),
+    Channel(
+        "set/mode",
+        Mode,
+        "you publish `class` or `practice`, never retained; class only where the kit's settings ask for it",
+        by="reader",
+    ),
+    Channel(
         "set/{switch}",
         Switch,
         "you publish `on` or `off`, never retained; what it is now shows in `info`, after a power cut too",
         by="reader",
         levels=("capture", "camera", "microphone"),
+    ),
+    Channel(
+        "request/practice-round",
+        RoundRequest,
+        "you ask for a round of the practice game; not retained",
+        by="reader",
     ),
     Channel(
         "request/{verb}",
@@ -86,9 +121,9 @@ CHANNELS = (
     Channel(
         "response/{verb}",
         Answer,
-        "the answer to a request, or to a switch on `response/set`",
+        "the answer to a request, or to a switch or mode on `response/set`",
         expires_s=60,
-        levels=("ping", "info", "health", "doctor", "set"),
+        levels=("ping", "info", "health", "doctor", "practice-round", "set"),
     ),
 )
 

@@ -7,12 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from edge.events import Capture, EventError, Health, Info, Switch, from_json, to_json
+from edge.events import (
+    Amount,
+    Capture,
+    EventError,
+    Health,
+    Info,
+    Mode,
+    Sense,
+    Switch,
+    from_json,
+    to_json,
+)
+from edge.words import LABELS, VOICE_LABELS
 
 LONGEST_TRANSACTION = 200
+LONGEST_ROUND_S = 120.0
 
 SwitchName = Literal["capture", "camera", "microphone"]
-Verb = Literal["ping", "info", "health", "doctor"]
+Verb = Literal["ping", "info", "health", "doctor", "practice-round"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,19 @@ class Request:
 
     transaction: str = ""
     """Comes back in the answer, so that the asker knows its own; at most 200 characters of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRequest:
+    """On ``request/practice-round``: play one round of the practice game, in place of the one that is on."""
+
+    seconds: Amount
+    """How long it goes on, at most 120; 0 ends the one that is on."""
+    label: str = ""
+    """What the player is asked to show or to sound like; empty asks for nothing, the face only answers."""
+    sense: Sense = "face"
+    transaction: str = ""
+    """Comes back in the answer, and as ``round`` in every reading of the round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +91,15 @@ class Answer:
     capture: Capture | None = None
     """All switches as they are now; the answer to ``set/…``."""
     remembered: bool | None = None
-    """With ``capture``: false when the disk refused, so that a power cut would undo the choice."""
+    """With ``capture`` and ``mode``: false when the disk refused, so that a power cut undoes the choice."""
     info: Info | None = None
     """The answer to ``request/info``."""
     health: Health | None = None
     """The answer to ``request/health``."""
     doctor: tuple[Checked, ...] | None = None
     """The answer to ``request/doctor``: what a kit can tell while it runs, without opening any device."""
+    mode: Mode | None = None
+    """The mode as it is now; the answer to ``set/mode``."""
 
     def to_json(self) -> str:
         """One line of JSON, without what does not apply."""
@@ -91,7 +119,45 @@ def read_switch(command: Command) -> tuple[SwitchName, Switch]:
         for wanted in get_args(Switch):
             if (name, value) == (known, wanted):
                 return known, wanted
-    raise EventError(f"only {', '.join(get_args(SwitchName))} can be set, to on or off")
+    raise EventError(f"only {', '.join(get_args(SwitchName))} can be set, to on or off; and mode")
+
+
+def read_mode(command: Command) -> Mode:
+    """Which mode to take.
+
+    Raises:
+        EventError: there is no such mode.
+    """
+    value = command.payload.decode("utf-8", "replace").strip().lower()
+    for mode in get_args(Mode):
+        if value == mode:
+            return mode  # type: ignore[no-any-return]
+    raise EventError(f"mode can be set to {' or '.join(get_args(Mode))}")
+
+
+def read_round(command: Command) -> RoundRequest:
+    """Which round to play.
+
+    Raises:
+        EventError: the payload is no such request, or asks for what cannot be shown, heard or waited for.
+    """
+    transaction = read_request(command).transaction
+    table = json.loads(command.payload.strip() or b"{}") | {"transaction": transaction}
+    wish = from_json(RoundRequest, json.dumps(table))
+    labels = VOICE_LABELS if wish.sense == "voice" else LABELS
+    if wish.label and wish.label not in labels:
+        raise EventError(f"label is empty or one of {', '.join(labels)} for the {wish.sense}")
+    if wish.seconds > LONGEST_ROUND_S:
+        raise EventError(f"a round lasts {LONGEST_ROUND_S:g} seconds at most")
+    return wish
+
+
+def transaction_of(command: Command) -> str | None:
+    """What a request that is refused may carry all the same, so that its asker knows the answer."""
+    try:
+        return read_request(command).transaction or None
+    except EventError:
+        return None
 
 
 def read_request(command: Command) -> Request:

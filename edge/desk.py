@@ -9,13 +9,24 @@ from typing import Literal, get_args
 
 from edge import doctor, vitals
 from edge.checks import Language, Patient, Running
-from edge.commands import Answer, Checked, Command, Verb, read_request, read_switch
+from edge.commands import (
+    Answer,
+    Checked,
+    Command,
+    Verb,
+    read_mode,
+    read_request,
+    read_round,
+    read_switch,
+    transaction_of,
+)
 from edge.events import (
     SCHEMA,
     Event,
     EventError,
     Health,
     MoodWindow,
+    Practice,
     Reduced,
     Session,
     SourceDetail,
@@ -26,10 +37,11 @@ from edge.events import (
 )
 from edge.kit import Kit, Report, SourceName
 from edge.mood import RoomMood
+from edge.practice import Reading, Round
 from edge.sinks import Sink
 from edge.stamp import Stamp
 from edge.supervisor import Condition
-from edge.types import Observation, Presence
+from edge.types import Look, Observation, Presence
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +68,8 @@ class Desk:
         self._born = clock()
         self._health_due = self._born + FIRST_HEALTH_S
         self._mood: RoomMood | None = None
+        self.game = kit.start_game()
+        """Played in practice mode only. ``game.tap`` hears what was read while something was asked for."""
         self._sources: dict[SourceName, SourceStatus] = {}
         self._details: dict[SourceName, tuple[SourceStatus, str | None, str]] = {}
 
@@ -66,13 +80,18 @@ class Desk:
         self._retain("info", to_json(self._kit.info()))
         for name, present in self._kit.has.items():
             self._tell_source(name, "recovering" if present else "offline")
-        if self._kit.switches.now.capture == "on":
+        if self._reads_the_room():
             self._begin_session("boot")
         else:
             self._tell_capture_off()
 
-    def count(self, item: Observation | Presence) -> None:
+    def count(self, item: Observation | Presence | Look) -> None:
         """Count one observation, unless capture was switched off while it was under way."""
+        if isinstance(item, Look):
+            self._kit.trials.count(item.reading)
+            if (reading := self.game.read(item)) is not None:
+                self._tell("practice", to_json(self._practice(reading)))
+            return
         self._kit.trials.count(item)
         if self._mood is not None:
             self._mood.add(item)
@@ -86,6 +105,8 @@ class Desk:
         if self._kit.switches.refresh():
             logger.info("switches: changed by another process")
             self._when_switched()
+        if self.game.tend(now):
+            self._kit.play(None)
         self._tell_sources()
         if (change := self._stamp.look()) is not None:
             logger.info("clock: %s, jumped %+.1f s", change.reason, change.step_s)
@@ -119,6 +140,9 @@ class Desk:
 
     # ── Sessions ─────────────────────────────────────────────────────────────────────────────────────
 
+    def _reads_the_room(self) -> bool:
+        return self._kit.mode.now == "class" and self._kit.switches.now.capture == "on"
+
     def _begin_session(self, reason: Literal["boot", "switch"]) -> None:
         now = self._clock()
         self._mood = self._kit.start_mood(now)
@@ -150,21 +174,68 @@ class Desk:
             if command.refusal:
                 answer = Answer(ok=False, error=command.refusal)
             else:
-                answer = self._set(command) if kind == "set" else self._respond(name, command)
+                answer = self._set(command, name) if kind == "set" else self._respond(name, command)
         except EventError as error:
-            answer = Answer(ok=False, error=str(error))
+            answer = Answer(ok=False, transaction=transaction_of(command), error=str(error))
         leaf = "response/set" if kind == "set" else f"response/{name[:LONGEST_VERB]}"
         for sink in self._sinks:
             sink.tell(leaf, answer.to_json(), qos=1, to=command)
 
-    def _set(self, command: Command) -> Answer:
-        """Flip a switch. Saying so twice changes nothing and is answered the same."""
+    def _set(self, command: Command, what: str) -> Answer:
+        """Flip a switch or the mode. Saying so twice changes nothing and is answered the same."""
+        if what == "mode":
+            return self._set_mode(command)
         name, value = read_switch(command)
         if self._kit.switches.set(name, value):
             logger.info("switches: %s is %s", name, value)
         self._when_switched()
         switches = self._kit.switches
         return Answer(ok=True, capture=switches.now, remembered=switches.remembered)
+
+    def _set_mode(self, command: Command) -> Answer:
+        mode = self._kit.mode
+        if mode.set(read_mode(command)):
+            logger.info("mode: %s", mode.now)
+            self.game.end()
+            self._kit.change_mode()
+        self._when_switched()
+        return Answer(ok=True, mode=mode.now, remembered=mode.remembered)
+
+    def _play(self, command: Command) -> Answer:
+        """Begin a round of the practice game, or end the one that is on."""
+        wish, kit = read_round(command), self._kit
+        source: SourceName = "camera" if wish.sense == "face" else "microphone"
+        if kit.mode.now != "practice":
+            raise EventError("the kit is in class mode; set/mode practice first")
+        if not kit.has[source]:
+            raise EventError(f"this kit has no {source}")
+        if not kit.switches.allows(source):
+            raise EventError(f"the {source} is switched off")
+        if wish.seconds:
+            now = self._clock()
+            self.game.begin(Round(wish.transaction, wish.label, wish.sense, now, now + wish.seconds))
+        else:
+            self.game.end()
+        kit.play(self.game.round)
+        return Answer(ok=True, transaction=wish.transaction)
+
+    def _practice(self, reading: Reading) -> Practice:
+        now, round = self._clock(), reading.round
+        return Practice(
+            schema=SCHEMA,
+            at=self._stamp.time(reading.at),
+            time_quality=self._stamp.quality(),
+            age_s=round_s(now - reading.at),
+            round=round.id,
+            left_s=round_s(round.until - now),
+            sense=round.sense,
+            people=reading.people,
+            label=reading.label,
+            confidence=reading.confidence,
+            asked=round.label or None,
+            match=reading.match,
+            held_s=reading.held_s,
+        )
 
     def _press(self) -> None:
         """The button on the kit: pause what runs, resume what is paused."""
@@ -177,7 +248,12 @@ class Desk:
         """Have devices closed first, then say so, and begin or end the session."""
         self._kit.obey_switches()
         self._retain("info", to_json(self._kit.info()))
-        on = self._kit.switches.now.capture == "on"
+        if self.game.round is not None and not self._kit.switches.allows(
+            "camera" if self.game.round.sense == "face" else "microphone"
+        ):
+            self.game.end()
+            self._kit.play(None)
+        on = self._reads_the_room()
         if self._mood is not None and not on:
             self._end_session("switch")
             self._tell_capture_off()
@@ -185,6 +261,8 @@ class Desk:
             self._begin_session("switch")
 
     def _respond(self, verb: str, command: Command) -> Answer:
+        if verb == "practice-round":
+            return self._play(command)
         asked = read_request(command).transaction
         if verb == "ping":
             return Answer(ok=True, transaction=asked)
@@ -320,6 +398,11 @@ def state_of(event: Event) -> State:
         people=data.people,
         suppressed=data.suppressed,
     )
+
+
+def round_s(seconds: float) -> float:
+    """Milliseconds of it, none below zero."""
+    return round(max(0.0, seconds), 3)
 
 
 def _quantile(ordered: Sequence[float], part: float) -> float | None:

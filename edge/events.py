@@ -29,6 +29,8 @@ TimeQuality = Literal["synced", "unsynced"]
 Suppressed = Literal["too_few_people", "nobody", "capture_off"]
 Switch = Literal["on", "off"]
 Mode = Literal["class", "practice"]
+Sense = Literal["face", "voice"]
+Match = Literal["like", "partly", "other"]
 
 KIT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """A kit's name is a topic level and an MQTT user name: lower case letters, digits and hyphens."""
@@ -199,6 +201,41 @@ class State:
     people: Count
     suppressed: Suppressed | None
     """Why there is no mood, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """On ``practice`` while a round of the practice game is on: what one face or one sentence is like.
+
+    Told once and kept nowhere. It names nobody, and nobody can be told from the message before.
+    """
+
+    schema: Count
+    at: UtcTime
+    """When the picture was taken, or the sentence ended."""
+    time_quality: TimeQuality
+    age_s: Amount
+    """From that moment until this message was made."""
+    round: str
+    """The ``transaction`` of the request that began the round."""
+    left_s: Amount
+    """How long the round goes on."""
+    sense: Sense
+    people: Count
+    """Faces in view; the nearest one is read. 0 for a voice."""
+    label: str | None
+    """What it is like, ``uncertain``, or None when there is nobody or the face is too small to be read."""
+    confidence: Part
+    """Calibrated probability of that label; 0 where none is claimed."""
+    asked: str | None
+    """The label that the round asks for; None when it asks for none."""
+    match: Match | None
+    """``like`` what was asked for, ``partly`` like it, or like something ``other``.
+
+    None when nothing was read or asked for.
+    """
+    held_s: Amount
+    """How long ``match`` has been the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edge.manifest import ImageInput, Manifest
 from edge.preprocess import face_tensor
 from edge.runtimes import Runtime
-from edge.types import Face, ModelError, Scores
+from edge.types import Face, FloatArray, ModelError, Scores
 
 
 class ExpressionReader:
@@ -28,3 +28,11 @@ class ExpressionReader:
         if not faces:
             return []
         return self.model.calibrate(self._runtime(face_tensor([face.crop for face in faces], self._spec)))
+
+    def read_one(self, face: Face) -> tuple[Scores, FloatArray | None]:
+        """A face's Scores and the features they were decided from; None where the model gives none."""
+        batch = face_tensor([face.crop], self._spec)
+        if not self.model.features:
+            return self.model.calibrate(self._runtime(batch))[0], None
+        logits, features = self._runtime.both(batch)
+        return self.model.calibrate(logits)[0], features[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from edge import __version__, discovery, manifest, vitals
+from edge.closeup import CloseUp, close_effort
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
@@ -31,11 +32,14 @@ from edge.manifest import ImageInput, Manifest
 from edge.models import weights
 from edge.models.choice import open_model, shelf_of
 from edge.models.trial import Trials
+from edge.modes import ChosenMode
 from edge.mood import RoomMood, Rules
 from edge.outbox import Outbox
 from edge.outbox.disk import DiskOutbox, Limits
 from edge.outbox.memory import MemoryOutbox
 from edge.panel import Panel
+from edge.practice import Game, Round
+from edge.practice import Rules as GameRules
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
@@ -56,6 +60,7 @@ from edge.types import (
     AudioBlock,
     EdgeError,
     Frame,
+    Look,
     Modality,
     ModelError,
     Observation,
@@ -103,6 +108,8 @@ class Eyes:
         self.effort = effort
         """May be replaced at any time, from any thread."""
         self._search_at = search_at
+        self.close_up = CloseUp(finder, reader, close_effort(effort), search_at=search_at)
+        """The same eyes on one player of the practice game; in use at another time."""
         self._due = float("-inf")
         self._reads_due: dict[int, float] = {}
 
@@ -136,6 +143,7 @@ class Eyes:
         """Another camera, or a gap."""
         self._due = float("-inf")
         self._reads_due.clear()
+        self.close_up.reset()
         self._finder.reset()
 
 
@@ -219,18 +227,16 @@ class Kit:
             if self.has["microphone"]:
                 self.ears = make_ears(settings, trials=self.trials)
         self.switches = Switches(settings.state_folder / "switches.json")
+        self.mode = ChosenMode(settings.state_folder / "mode.json", settings.mode or "class")
+        self.round: Round | None = None
+        """The practice game's round that is on. Replaced as a whole by the main thread, read by the lanes."""
         self.frames: Mailbox[Frame] = Mailbox(1)
         self.blocks: Mailbox[AudioBlock] = Mailbox(64)
-        self.observations: Mailbox[Observation | Presence] = Mailbox(1024)
+        self.observations: Mailbox[Observation | Presence | Look] = Mailbox(1024)
         self.reports: Mailbox[Report] = Mailbox(64)
         self.commands: Mailbox[Command] = Mailbox(64)
         self.pace = Pace()
-        self.governor: Governor | None = None
-        if self.eyes is not None:
-            efforts = ladder(
-                full_effort(settings), window_s=settings.mood.window_s, resizable=self.eyes.resizable
-            )
-            self.governor = Governor(efforts, Ceiling(settings.load.cpu_percent, settings.load.temperature_c))
+        self.governor = self._make_governor()
         self._measured = (time.monotonic(), time.process_time(), 0)
         self.cpu_percent: float | None = None
         self._judges: dict[SourceName, PictureJudge | SoundJudge] = {}
@@ -249,6 +255,29 @@ class Kit:
     def start_mood(self, at: float) -> RoomMood:
         """The mood stage, its first window beginning at *at*."""
         return RoomMood(make_rules(self.settings, self.eyes, self.ears), start=at)
+
+    def start_game(self) -> Game:
+        """The practice game, with no round on."""
+        return Game(GameRules(certain=make_rules(self.settings, self.eyes, self.ears).certain))
+
+    def play(self, round: Round | None) -> None:
+        """Look, or listen, for *round* and nothing else; None looks at nobody. In practice mode only."""
+        self.round = round
+
+    def change_mode(self) -> None:
+        """After ``mode`` was set: no round is on, and the load is governed from the full effort again."""
+        self.round = None
+        self.governor = self._make_governor()
+
+    def _make_governor(self) -> Governor | None:
+        settings, eyes = self.settings, self.eyes
+        if eyes is None:
+            return None
+        full = eyes.effort = full_effort(settings)
+        if self.mode.now == "practice":
+            full = eyes.close_up.effort = close_effort(full)
+        efforts = ladder(full, window_s=settings.mood.window_s, resizable=eyes.resizable)
+        return Governor(efforts, Ceiling(settings.load.cpu_percent, settings.load.temperature_c))
 
     def open_mqtt(self) -> Sink:
         """The broker of the settings, not connected yet.
@@ -309,7 +338,7 @@ class Kit:
             kit=settings.kit_name,
             room=settings.room or settings.kit_name,
             software=f"suasana {__version__}",
-            mode="class",
+            mode=self.mode.now,
             labels=settings.mood.view,
             models=tuple(self._models()),
             capture=self.switches.now,
@@ -407,19 +436,25 @@ class Kit:
             lost_blocks=self.blocks.dropped - lost,
         )
         changed = governor.heed(strain)
-        eyes.effort = governor.effort
+        if self.mode.now == "practice":
+            eyes.close_up.effort = governor.effort
+        else:
+            eyes.effort = governor.effort
         return changed
 
     def _see(self, eyes: Eyes) -> Lane:
         vitals.give_way()  # sound is little work and cannot wait; pictures can be left out
+        task: object = None
         while True:
             frame = self.frames.get(timeout_s=0.5)
+            if task != (task := (self.mode.now, self.round)):
+                eyes.reset()
             if frame is None:
                 if not self.switches.allows("camera"):
                     eyes.reset()
             else:
                 with self.trials.watching(eyes.model.name):
-                    found = eyes(frame)
+                    found = self._look(eyes, frame)
                 if found:
                     self.pace.frames += 1
                     self.pace.latencies_s.append(time.monotonic() - frame.at)
@@ -427,18 +462,40 @@ class Kit:
                     self.observations.put(item)
             yield
 
+    def _look(self, eyes: Eyes, frame: Frame) -> Sequence[Observation | Presence | Look]:
+        """At the room; or at one player, while a round of the game is on, and at nobody between rounds."""
+        if self.mode.now == "class":
+            return eyes(frame)
+        round = self.round
+        if round is None or not round.takes("face", frame.at):
+            return ()
+        look = eyes.close_up(frame)
+        return () if look is None else (look,)
+
     def _hear(self, ears: Ears) -> Lane:
+        task: object = None
         while True:
             block = self.blocks.get(timeout_s=0.5)
+            if task != (task := (self.mode.now, self.round)):
+                ears.reset()
             if block is None:
                 if not self.switches.allows("microphone"):
                     ears.reset()
             else:
                 with self.trials.watching(ears.model.name):
-                    found = ears(block)
+                    found = self._listen(ears, block)
                 for item in found:
                     self.observations.put(item)
             yield
+
+    def _listen(self, ears: Ears, block: AudioBlock) -> Sequence[Observation | Look]:
+        """To the room; or to one player, while a round of the game is on that listens."""
+        if self.mode.now == "class":
+            return ears(block)
+        round = self.round
+        if round is None or not round.takes("voice", block.at):
+            return ()
+        return [Look("voice", heard.at, heard) for heard in ears(block)]
 
 
 def rehearse(settings: Settings, *, stop: Flag) -> None:

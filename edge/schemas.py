@@ -12,18 +12,31 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from edge.channels import CHANNELS
-from edge.commands import Answer, Request
-from edge.events import BASE, EVENT_TYPES, SCHEMA, Event, Health, Info, Rule, SourceDetail, State
+from edge.commands import Answer, Request, RoundRequest
+from edge.events import (
+    BASE,
+    EVENT_TYPES,
+    SCHEMA,
+    Event,
+    Health,
+    Info,
+    Practice,
+    Rule,
+    SourceDetail,
+    State,
+)
 
 PAYLOADS: Mapping[str, type] = {
     "info": Info,
     "state": State,
     "health": Health,
     "source-detail": SourceDetail,
+    "practice": Practice,
+    "request-practice-round": RoundRequest,
     "request": Request,
     "response": Answer,
 }
-"""The first level of a topic and what is told there as plain JSON; ``event`` has an envelope besides."""
+"""The name of a channel and what is told there as plain JSON; ``event`` has an envelope besides."""
 
 Table = dict[str, Any]
 
@@ -39,9 +52,8 @@ def schemas() -> dict[str, Table]:
     found["event"] = _root("event", {"description": _about(Event), "oneOf": kinds}, book)
     for channel in CHANNELS:
         if get_origin(channel.payload) is Literal:
-            name = channel.leaf.replace("/{source}/", "-").split("/")[0]
             about = {"description": f"The bare word, not JSON: {channel.about}."}
-            found[name] = _root(name, about | Book("").of(channel.payload), Book(""))
+            found[channel.name] = _root(channel.name, about | Book("").of(channel.payload), Book(""))
     return found
 
 

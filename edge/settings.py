@@ -168,9 +168,10 @@ class Settings:
     room: str = ""
     """What the teacher calls the room."""
     mode: Literal["", "class", "practice"] = ""
-    """``class`` has to be asked for by name."""
+    """``class`` has to be asked for by name, and allows ``practice``; ``practice`` allows nothing else."""
     region: str = ""
-    """``eu`` refuses class mode: emotion inference in education is prohibited there."""
+    """``eu`` refuses class mode: emotion inference in education is prohibited there. It does not refuse the
+    practice game; docs/architecture.md tells why."""
     state_dir: str = ""
     """Where switches are remembered; empty takes $STATE_DIRECTORY or ~/.local/state/suasana."""
     camera: Camera = field(default_factory=Camera)
@@ -244,18 +245,18 @@ def _require(holds: object, key: str, rule: str) -> None:
         raise SettingsError(f"{key} must be {rule}")
 
 
-def check_class_mode(settings: Settings) -> None:
-    """Refuse to watch a class unless that was asked for, where it may be.
+def check_mode(settings: Settings) -> None:
+    """Refuse to watch a class unless that was asked for, where it may be. Practice may be played anywhere.
 
     Raises:
         SettingsError: says what to set, or why not.
     """
     if settings.mode == "practice":
-        raise SettingsError("practice mode does not exist yet; only class mode does")
+        return
     if settings.mode != "class":
         raise SettingsError(
             'watching a class has to be asked for by name: --mode class, or mode = "class" in the settings; '
-            "read the README's page on privacy first"
+            "read the README's page on privacy first. The practice game is --mode practice"
         )
     if settings.region.lower() == "eu":
         raise SettingsError(

@@ -164,6 +164,21 @@ class Observation:
     """The face's track, so that one face counts once per window; 0 for the room's microphone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the nearest face, or one sentence heard, in the practice game."""
+
+    sense: Modality
+    at: float
+    """Of the frame, or of the sentence's end."""
+    reading: Observation | None
+    """None when there is nobody, or the face is too small to be read."""
+    people: int = 0
+    """Faces in the frame."""
+    features: FloatArray | None = None
+    """What the model decided from, one row; None where the model does not tell. Never leaves the kit."""
+
+
 __all__ = [
     "LABELS",
     "RATE_HZ",
@@ -175,6 +190,7 @@ __all__ = [
     "FloatArray",
     "Frame",
     "ImageArray",
+    "Look",
     "Modality",
     "ModelError",
     "Observation",

@@ -467,7 +467,7 @@ def test_the_state_folder_is_tried_and_left_as_it_was(patient: Patient, monkeypa
         ({}, "settings.default"),
         ({"mode": ""}, "settings.unasked"),
         ({"region": "eu"}, "settings.forbidden"),
-        ({"mode": "practice"}, "settings.forbidden"),
+        ({"mode": "practice", "region": "eu"}, "settings.default"),
     ],
 )
 def test_settings_that_do_not_let_a_kit_run_are_told(

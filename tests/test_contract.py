@@ -48,8 +48,7 @@ def write(payload: Any) -> str:
 
 
 def schema_of(leaf: str) -> str:
-    levels = leaf.split("/")
-    return f"source-{levels[2]}" if levels[0] == "source" else levels[0]
+    return channel_of(leaf).name
 
 
 def kind(path: Path) -> str:
@@ -187,7 +186,11 @@ def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(tmp_path: P
             heard.client.publish(f"suasana/k1/request/{verb}", '{"transaction": "1"}', qos=1)
         for name, value in (("camera", "off"), ("capture", "off"), ("camera", "on"), ("tap", "off")):
             heard.client.publish(f"suasana/k1/set/{name}", value, qos=1)
-        eventually(lambda: len(heard.payloads("suasana/k1/response/set")) == 4)
+        for name, value in (("capture", "on"), ("mode", "practice")):
+            heard.client.publish(f"suasana/k1/set/{name}", value, qos=1)
+        heard.client.publish("suasana/k1/request/practice-round", '{"seconds": 60}', qos=1)
+        eventually(lambda: len(heard.payloads("suasana/k1/response/set")) == 6)
+        eventually(lambda: heard.payloads("suasana/k1/practice"))
         eventually(
             lambda: heard.payloads("suasana/k1/health") and heard.payloads("suasana/k1/response/dance")
         )

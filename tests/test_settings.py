@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.settings import Mood, Settings, build, check_class_mode, load
+from edge.settings import Mood, Settings, build, check_mode, load
 from edge.types import SettingsError
 from edge.words import LABELS
 
@@ -71,19 +71,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_class_mode_has_to_be_asked_for() -> None:
     with pytest.raises(SettingsError, match="--mode class"):
-        check_class_mode(Settings())
-    check_class_mode(Settings(mode="class"))
+        check_mode(Settings())
+    check_mode(Settings(mode="class"))
 
 
 @pytest.mark.parametrize("region", ["eu", "EU"])
 def test_the_eu_refuses_class_mode(region: str) -> None:
     with pytest.raises(SettingsError, match="AI Act"):
-        check_class_mode(Settings(mode="class", region=region))
+        check_mode(Settings(mode="class", region=region))
 
 
 def test_one_person_is_not_a_room() -> None:
     with pytest.raises(SettingsError, match="min_people"):
-        check_class_mode(replace(Settings(mode="class"), mood=Mood(min_people=1)))
+        check_mode(replace(Settings(mode="class"), mood=Mood(min_people=1)))
 
 
 def test_the_host_names_a_kit_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

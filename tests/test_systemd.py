@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from edge.settings import check_class_mode, load
+from edge.settings import check_mode, load
 from edge.sinks.mqtt import GOODBYE_S
 from edge.supervisor import HUNG_AFTER_S, PARTING_S
 from edge.systemd import Notifier
@@ -174,4 +174,4 @@ def test_the_installed_settings_ask_for_nothing_by_themselves(tmp_path: Path) ->
     assert made.mqtt.url == "mqtt://kelas-1a@127.0.0.1:1883"
     assert made.mqtt.password_file == "/etc/suasana/mqtt.password"
     with pytest.raises(SettingsError, match="asked for by name"):
-        check_class_mode(made)
+        check_mode(made)

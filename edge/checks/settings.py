@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge.checks import Finding, Patient, finding
-from edge.settings import check_class_mode
+from edge.settings import check_mode
 from edge.types import SettingsError
 
 
@@ -18,7 +18,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield finding("settings.unasked")
         return
     try:
-        check_class_mode(patient.settings)
+        check_mode(patient.settings)
     except SettingsError as error:
         yield finding("settings.forbidden", reason=str(error))
         return

@@ -92,7 +92,7 @@ class Trials:
             except ModelError as error:
                 logger.warning("models: that cannot be remembered: %s", error)
 
-    def count(self, item: Observation | Presence) -> None:
+    def count(self, item: Observation | Presence | None) -> None:
         """A model answered."""
         if self._running and isinstance(item, Observation):
             for name, running in self._running.items():

@@ -1,0 +1,70 @@
+"""Frame -> Look: the nearest face alone, read at once, for the practice game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge.expression import ExpressionReader
+from edge.faces import FaceFinder, legibility
+from edge.load import Effort
+from edge.practice import nearest
+from edge.types import Frame, Look, Observation
+
+LOOKS_PER_S = 10.0
+"""Somebody waits for the answer: a class is looked at half as often."""
+SEARCH_PX = 480
+"""A player stands near: at two metres a face is still 25 pixels wide here, and a look takes a seventh of the
+time that the class's 1280 pixels need."""
+
+
+def close_effort(full: Effort) -> Effort:
+    """How hard to look at one player, where the settings ask for *full* in class."""
+    return replace(full, fps=LOOKS_PER_S, search_px=min(full.search_px, SEARCH_PX), reads_per_s=LOOKS_PER_S)
+
+
+class CloseUp:
+    """Not thread-safe: one lane owns it."""
+
+    def __init__(
+        self,
+        finder: FaceFinder,
+        reader: ExpressionReader,
+        effort: Effort,
+        *,
+        search_at: Callable[[int], None] | None = None,
+    ) -> None:
+        """Look no harder than *effort*, by the frames' own times; *search_at* sets the detector's width."""
+        self._finder, self._reader = finder, reader
+        self.effort = effort
+        """May be replaced at any time, from any thread."""
+        self._search_at = search_at
+        self._due = float("-inf")
+        self._track: int | None = None
+
+    def __call__(self, frame: Frame) -> Look | None:
+        """What the nearest face is like; None for a frame that comes sooner than needed."""
+        if frame.at < self._due:
+            return None
+        effort = self.effort
+        self._due = max(self._due + 1 / effort.fps, frame.at + 0.5 / effort.fps)
+        if self._search_at is not None:
+            self._search_at(effort.search_px)
+        faces = self._finder(frame)
+        place = nearest([(face.track, face.box.width) for face in faces], self._track)
+        if place is None:
+            self._track = None
+            return Look("face", frame.at, None)
+        face = faces[place]
+        self._track = face.track
+        weight = legibility(face.crop)
+        if not weight:
+            return Look("face", frame.at, None, len(faces))
+        scores, features = self._reader.read_one(face)
+        reading = Observation("face", frame.at, scores, weight, face.track)
+        return Look("face", frame.at, reading, len(faces), features)
+
+    def reset(self) -> None:
+        """Another round, another camera, or a gap."""
+        self._due, self._track = float("-inf"), None
+        self._finder.reset()
