@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         address = parse_address(wishes.mqtt, os.environ.get(PASSWORD))
         _check(wishes)
+        files = {"ca_file": wishes.mqtt_ca, "cert_file": wishes.mqtt_cert, "key_file": wishes.mqtt_key}
+        address = replace(address, **files)
         database = open_database(wishes.database or wishes.data / "history.sqlite3")
         try:
             people, desk = People(database), Desk(database, Choices(retention_days=wishes.retention_days))
@@ -98,9 +101,13 @@ def _check(wishes: argparse.Namespace) -> None:
         raise OSError("--demo lets everybody in, so it works on 127.0.0.1, ::1 and localhost only")
     if bool(wishes.tls_cert) != bool(wishes.tls_key):
         raise OSError("--tls-cert and --tls-key: give both")
-    for name in (wishes.tls_cert, wishes.tls_key):
+    if bool(wishes.mqtt_cert) != bool(wishes.mqtt_key):
+        raise OSError("--mqtt-cert and --mqtt-key: give both")
+    for name in (wishes.tls_cert, wishes.tls_key, wishes.mqtt_ca, wishes.mqtt_cert, wishes.mqtt_key):
         if name and not os.access(name, os.R_OK):
             raise OSError(f"{name}: cannot be read")
+    if wishes.mqtt_key and Path(wishes.mqtt_key).stat().st_mode & 0o007:
+        raise OSError(f"{wishes.mqtt_key}: every user may read it: chmod 600 {wishes.mqtt_key}")
     if wishes.database and urlsplit(wishes.database).password is not None:
         raise OSError("a password does not belong in an address; set PGPASSWORD")
 
@@ -117,6 +124,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="URL",
         help="mqtt[s]://[user@]host[:port] (%(default)s)",
     )
+    parser.add_argument("--mqtt-ca", metavar="FILE", help="the broker's certificate authority (PEM)")
+    parser.add_argument("--mqtt-cert", metavar="FILE", help="this page's certificate for the broker (PEM)")
+    parser.add_argument("--mqtt-key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=_port, default=8765, help="TCP port, 0 for any free one (%(default)s)")
     parser.add_argument(

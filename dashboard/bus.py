@@ -55,6 +55,10 @@ class Address:
     tls: bool = False
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    """Whom to trust; None trusts whom the system trusts."""
+    cert_file: str | None = None
+    key_file: str | None = None
 
     @property
     def shown(self) -> str:
@@ -143,7 +147,7 @@ class Bus:
         if self.address.user:
             client.username_pw_set(self.address.user, self.address.password)
         if self.address.tls:
-            client.tls_set()
+            client.tls_set(self.address.ca_file, self.address.cert_file, self.address.key_file)
         self._listen(client, loop)
         _spread_reconnects(client)
         client.connect_async(self.address.host, self.address.port, keepalive=15)

@@ -1,4 +1,4 @@
-"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch | doctor``."""
+"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch | doctor | …``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.events import Capture
+from edge.site import command as site
 from edge.types import EdgeError
 
 COMMANDS_HELP = "`suasana COMMAND --help` tells the options of a command"
@@ -58,6 +59,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_devices(commands)
     _add_switch(commands)
     _add_doctor(commands)
+    site.add(commands)
     return parser.parse_args(argv)
 
 

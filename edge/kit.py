@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from edge import __version__, discovery, manifest, vitals
+from edge.certificates import CertificateError, check_client
 from edge.closeup import CloseUp, close_effort
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
@@ -290,7 +291,13 @@ class Kit:
             password = Path(mqtt.password_file).read_text("utf-8").strip() if mqtt.password_file else ""
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"mqtt.password_file: {error}") from error
-        access = Access(password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s)
+        try:
+            check_client(mqtt.cert_file, mqtt.key_file)
+        except CertificateError as error:
+            raise SettingsError(str(error)) from error
+        access = Access(
+            password, mqtt.ca_file, mqtt.protocol, mqtt.keepalive_s, mqtt.cert_file, mqtt.key_file
+        )
         self.outbox = make_outbox(self.settings)
         try:
             return open_sink(

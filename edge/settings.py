@@ -108,6 +108,10 @@ class Mqtt:
     password_file: str = ""
     ca_file: str = ""
     """Certificate authority for ``mqtts://``; empty takes the system's."""
+    cert_file: str = ""
+    """The kit's own certificate, where the broker wants one; ``suasana pair`` writes all of these."""
+    key_file: str = ""
+    """Its private key; not for everybody to read."""
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = 15
 
@@ -221,6 +225,11 @@ class Settings:
             TOPIC.fullmatch(self.homeassistant.prefix),
             "homeassistant.prefix",
             "levels of a topic: ha or my/ha",
+        )
+        _require(
+            bool(self.mqtt.cert_file) == bool(self.mqtt.key_file),
+            "mqtt.cert_file and mqtt.key_file",
+            "given together",
         )
         _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
         _require(100 <= self.outbox.max_events <= 10_000_000, "outbox.max_events", "100 to 10000000")

@@ -12,13 +12,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from edge.certificates import CertificateError, check_client
 from edge.events import topic
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Stage = Literal["address", "name", "tcp", "tls", "greeting", "credentials", "publish", "heard"]
 
+FAREWELL = b"\xe0\x00"
+"""DISCONNECT: to open with it is an error in every version of MQTT."""
 STEP_S = 5.0
 """Patience with each step."""
 
@@ -49,6 +52,8 @@ class Address:
     user: str = ""
     password: str = field(default="", repr=False)
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
 
 
 def parse_address(url: str, *, password: str = "", ca_file: str = "") -> Address:
@@ -69,11 +74,13 @@ def parse_address(url: str, *, password: str = "", ca_file: str = "") -> Address
     return Address(parts.hostname, port or (8883 if tls else 1883), tls, user, password, ca_file)
 
 
-def broker_address(url: str, *, password_file: str, ca_file: str) -> Address:
+def broker_address(
+    url: str, *, password_file: str, ca_file: str, cert_file: str = "", key_file: str = ""
+) -> Address:
     """The broker of the settings, with the password that lies in a file.
 
     Raises:
-        VisitError: address, or credentials when the password cannot be read.
+        VisitError: address, or credentials when password, certificate or key cannot be read.
     """
     password = ""
     if password_file:
@@ -82,7 +89,12 @@ def broker_address(url: str, *, password_file: str, ca_file: str) -> Address:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text"
             raise VisitError("credentials", f"{password_file}: {reason}", "password") from error
-    return parse_address(url, password=password, ca_file=ca_file)
+    try:
+        check_client(cert_file, key_file)
+    except CertificateError as error:
+        raise VisitError("credentials", str(error), "certificate") from error
+    address = parse_address(url, password=password, ca_file=ca_file)
+    return replace(address, cert_file=cert_file, key_file=key_file)
 
 
 def resolve(address: Address) -> str:
@@ -119,17 +131,31 @@ def shake_hands(address: Address) -> str:
     """
     try:
         context = ssl.create_default_context(cafile=address.ca_file or None)
+        if address.cert_file:
+            context.load_cert_chain(address.cert_file, address.key_file)
         with (
             socket.create_connection((address.host, address.port), STEP_S) as plain,
             context.wrap_socket(plain, server_hostname=address.host) as secure,
         ):
+            if address.cert_file:
+                _see_that_we_are_taken(secure)
             return str(secure.version())
     except ssl.SSLCertVerificationError as error:
         # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
         cause = {9: "early", 10: "expired"}.get(error.verify_code, "unknown")
         raise VisitError("tls", error.verify_message or str(error), cause) from error
     except OSError as error:  # ssl.SSLError among them
-        raise VisitError("tls", getattr(error, "reason", None) or error.strerror or str(error)) from error
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        # What a server thinks of ours comes as an alert: TLSV13_ALERT_CERTIFICATE_REQUIRED and others.
+        refused = "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
+        raise VisitError("tls", reason, "refused" if refused else "") from error
+
+
+def _see_that_we_are_taken(secure: ssl.SSLSocket) -> None:
+    """In TLS 1.3 a server judges us after the handshake. It hangs up on this farewell in any case."""
+    secure.sendall(FAREWELL)
+    with suppress(TimeoutError):
+        secure.recv(1)
 
 
 class Visit:
@@ -229,7 +255,8 @@ class Visit:
             client.username_pw_set(self._address.user, self._address.password or None)
         if self._address.tls:
             try:
-                client.tls_set(ca_certs=self._address.ca_file or None)
+                ours = self._address
+                client.tls_set(ours.ca_file or None, ours.cert_file or None, ours.key_file or None)
             except OSError as error:
                 raise VisitError("tls", f"mqtt.ca_file: {error.strerror or error}") from error
         prefix = topic(self._kit, "")

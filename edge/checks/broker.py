@@ -15,7 +15,9 @@ KNOWN_CAUSES = {
     ("tcp", "refused"): "broker.refused",
     ("tls", "early"): "broker.tls_early",
     ("tls", "expired"): "broker.tls_expired",
+    ("tls", "refused"): "broker.tls_refused",
     ("credentials", "password"): "broker.password",
+    ("credentials", "certificate"): "broker.certificate",
     ("credentials", "login"): "broker.login",
     ("credentials", "listen"): "broker.unheard",
 }
@@ -31,7 +33,13 @@ def examine(patient: Patient) -> Iterator[Finding]:
     mqtt = settings.mqtt
     shown = USER.sub("//", mqtt.url)
     try:
-        address = broker_address(mqtt.url, password_file=mqtt.password_file, ca_file=mqtt.ca_file)
+        address = broker_address(
+            mqtt.url,
+            password_file=mqtt.password_file,
+            ca_file=mqtt.ca_file,
+            cert_file=mqtt.cert_file,
+            key_file=mqtt.key_file,
+        )
         shown = f"{address.host}:{address.port}"
         yield finding("broker.name_ok", host=address.host, ip=resolve(address))
         reach(address)

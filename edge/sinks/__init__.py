@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -69,11 +69,13 @@ class Sink(Protocol):
 class Access:
     """How to get into a broker; the other sinks need none of it."""
 
-    password: str = ""
+    password: str = field(default="", repr=False)
     ca_file: str = ""
     protocol: str = "auto"
     """``5``, ``3.1.1``, or ``auto``: 5, and 3.1.1 where the broker knows no 5."""
     keepalive_s: int = 15
+    cert_file: str = ""
+    key_file: str = ""
 
 
 _SCHEMES = {

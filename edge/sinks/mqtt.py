@@ -52,6 +52,10 @@ ENVELOPE = 256
 """Bytes of a packet besides topic and payload, properties included, at most."""
 UNREACHABLE = "is not reachable"
 HANGS_UP = "hangs up at the greeting: mqtts:// needs the port for TLS, mqtt:// the one without"
+HANGS_UP_TLS = (
+    "hangs up at the greeting: it does not take this kit's certificate (none, revoked, run out, another "
+    "site's), or it does not speak MQTT there"
+)
 BRIEF_S = 10.0
 """A connection that the broker ends sooner than this, three times in a row, is worth another word."""
 AGAIN = "again and again: another program may use this kit's name, or the broker forbids what it publishes"
@@ -310,7 +314,8 @@ class Mqtt:
             self._complain(f"connection lost {why}")
         self.connected, self._greeted = False, None
         if not had_been_connected and not self._five:
-            self._complain(f"{_shown(self._address)} {HANGS_UP}")
+            tls = self._address.scheme == "mqtts"
+            self._complain(f"{_shown(self._address)} {HANGS_UP_TLS if tls else HANGS_UP}")
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
         else:
@@ -347,7 +352,8 @@ class Mqtt:
         if self._address.username:
             client.username_pw_set(unquote(self._address.username), self._access.password or None)
         if self._address.scheme == "mqtts":
-            client.tls_set(ca_certs=self._access.ca_file or None)
+            access = self._access
+            client.tls_set(access.ca_file or None, access.cert_file or None, access.key_file or None)
         will, hello = (_describe_will(), _describe_us()) if self._five else (None, None)
         keep = self._limits.retains
         client.will_set(topic(self._kit, "availability"), "offline", qos=1, retain=keep, properties=will)

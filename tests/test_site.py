@@ -1,0 +1,301 @@
+"""A site: its files, its certificates, and what its Mosquitto lets whom do."""
+
+import json
+import socket
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from edge import certificates
+from edge.__main__ import main
+from edge.certificates import CertificateError
+from edge.site.access import Member, hash_password
+from edge.site.authority import Authority
+from edge.site.folder import Site, SiteError, Wishes
+from tests.conftest import eventually
+from tests.sites import DAY, NOW, Client, Running, running_broker, running_site, turned_away
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_site(tmp_path_factory.mktemp("school") / "site") as running:
+        yield running
+
+
+# ── The folder ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_private_is_open_to_others(tmp_path: Path) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    site.add(Member("kelas-1a", "kit"), NOW)
+    private = [site.folder / "authority.key", site.folder / "site.json", *site.folder.rglob("*.key")]
+    private += [site.broker / "acl", site.broker / "passwords"]
+    assert len(private) == 7
+    for path in private:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE((site.folder / "clients").stat().st_mode) == 0o700
+    assert "PRIVATE" not in (site.folder / "site.json").read_text("utf-8")
+
+
+def test_an_authority_whose_key_everybody_reads_signs_nothing(tmp_path: Path) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    (site.folder / "authority.key").chmod(0o644)
+    with pytest.raises(SiteError, match="chmod 600"):
+        site.add(Member("kelas-1a", "kit"), NOW)
+    assert site.register().members == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["create", "{new}", "--name", "Sekolah 1"], "lower-case"),
+        (["create", "{new}", "--name", "s1", "--host", "a b"], "neither"),
+        (["create", "{site}", "--name", "s1"], "there already"),
+        (["show", "{new}"], "no site"),
+        (["add-kit", "{site}", "teacher_page"], "kit's name"),
+        (["add-kit", "{site}", "kelas-1a"], "--replace"),
+        (["add-program", "{site}", "dashboard", "--role", "reader"], "underscore"),
+        (["add-program", "{site}", "a_b", "--role", "reader", "--kit", "#"], "no kit's name"),
+        (["add-program", "{site}", "a_b", "--role", "reader", "--password"], "--password-port"),
+        (["revoke", "{site}", "kelas-9"], "kelas-1a"),
+    ],
+)
+def test_a_wrong_wish_costs_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    site.add(Member("kelas-1a", "kit"), NOW)
+    before = (site.folder / "site.json").read_bytes()
+    filled = [one.format(site=site.folder, new=tmp_path / "new") for one in arguments]
+    assert main(["site", *filled]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert (site.folder / "site.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"name": 1}', '{"members": [], "hosts": [], "revoked": []}'])
+def test_a_damaged_register_is_told_and_left(tmp_path: Path, damage: str) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    (site.folder / "site.json").write_text(damage)
+    with pytest.raises(SiteError, match="damaged"):
+        site.add(Member("kelas-1a", "kit"), NOW)
+    assert (site.folder / "site.json").read_text() == damage
+
+
+def test_a_brokers_certificate_is_renewed_in_time_and_for_new_addresses(tmp_path: Path) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1", ("10.0.0.1",)), NOW)
+    first = site.certificate()
+    assert first.hosts == ("10.0.0.1", "sekolah-1", "localhost", "127.0.0.1")
+    assert site.renew(NOW + 600 * DAY) is None
+    assert site.certificate() == first
+    late = NOW + 700 * DAY
+    assert site.renew(late) == site.certificate().until
+    assert site.certificate().until - late > 700 * DAY
+    assert site.renew(late, hosts=["gateway.local"])
+    assert site.certificate().hosts[0] == "gateway.local"
+
+
+# ── Certificates ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def request_of(key: object) -> bytes:
+    asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    return asked.public_bytes(serialization.Encoding.PEM)
+
+
+def test_only_the_key_of_a_request_counts() -> None:
+    authority = Authority.found("s1", NOW)
+    boast = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "teacher_page")]))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=3), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=True)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    made = x509.load_pem_x509_certificate(authority.sign_client("kelas-1a", boast, NOW))
+    assert made.subject.rfc4514_string() == "CN=kelas-1a"
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    uses = list(made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    assert uses == [x509.ExtendedKeyUsageOID.CLIENT_AUTH], "or a kit could pass for the broker"
+
+
+def test_a_request_that_does_not_do() -> None:
+    authority = Authority.found("s1", NOW)
+    weak = rsa.generate_private_key(65537, 1024)
+    good = request_of(ec.generate_private_key(ec.SECP256R1()))
+    der = bytearray(x509.load_pem_x509_csr(good).public_bytes(serialization.Encoding.DER))
+    der[-5] ^= 1  # in its signature
+    forged = x509.load_der_x509_csr(bytes(der)).public_bytes(serialization.Encoding.PEM)
+    for request in (b"", b"-----BEGIN CERTIFICATE REQUEST-----\n", request_of(weak), forged):
+        with pytest.raises(CertificateError):
+            authority.sign_client("kelas-1a", request, NOW)
+
+
+def test_nothing_outlives_its_authority_and_all_of_it_counts_from_1970() -> None:
+    authority = Authority.found("s1", NOW)
+    key = certificates.make_key()
+    late = NOW + 7200 * DAY
+    for made in (
+        authority.sign_broker(key, ["a.local"], late),
+        authority.sign_client("k1", certificates.make_request(key), late),
+    ):
+        assert certificates.read(made).until == certificates.read(authority.certificate).until
+        assert x509.load_pem_x509_certificate(made).not_valid_before_utc.year == 1970
+
+
+# ── At the broker ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_kits_speak_and_hear_below_their_own_names_only(school: Running) -> None:
+    with (
+        school.join("kit-1") as kit,
+        school.join("kit-2") as other,
+        school.join("teacher_page", "dashboard") as page,
+        school.join("one_room", "dashboard", kits=("kit-2",)) as one_room,
+        school.join("node_red", "reader") as reader,
+    ):
+        for somebody in (page, one_room, reader, other):
+            somebody.listen("suasana/#")
+        kit.listen("suasana/#", "suasana/kit-2/set/+", "homeassistant/#", "$SYS/#")
+        assert kit.say("suasana/kit-1/state", b"mine") == ""
+        assert kit.say("suasana/kit-2/state") == "Not authorized"
+        assert kit.say("suasana/kit-2/availability", b"offline") == "Not authorized"
+        assert kit.say("suasana/teacher_page/state") == "Not authorized"
+        assert kit.say("suasana") == "Not authorized"
+        assert kit.say("homeassistant/device/kit-2/config") == "Not authorized"
+        assert kit.say("homeassistant/device/kit-1/config") == ""
+        assert other.say("suasana/kit-2/event", b"theirs") == ""
+        assert reader.say("suasana/kit-1/set/camera", b"off") == "Not authorized"
+        assert reader.say("suasana/node_red/state") == "Not authorized", "a program is no kit"
+        assert one_room.say("suasana/kit-1/set/camera", b"off") == "Not authorized"
+        assert page.say("suasana/kit-1/state", b"forged") == "Not authorized"
+        assert page.say("suasana/kit-1/set/camera", b"off") == ""
+        assert one_room.say("suasana/kit-2/set/camera", b"on") == ""
+        eventually(lambda: len(page.heard) >= 4 and kit.heard and len(other.heard) >= 1)
+        eventually(lambda: len(one_room.heard) >= 2)
+    everything = [
+        ("suasana/kit-1/state", b"mine"),
+        ("suasana/kit-2/event", b"theirs"),
+        ("suasana/kit-1/set/camera", b"off"),
+        ("suasana/kit-2/set/camera", b"on"),
+    ]
+    assert page.heard == reader.heard == everything
+    assert one_room.heard == [one for one in everything if "kit-2" in one[0]]
+    assert kit.heard == [("suasana/kit-1/set/camera", b"off")]
+    assert other.heard == [("suasana/kit-2/set/camera", b"on")]
+
+
+def test_another_sites_dashboard_and_kit_do_not_get_in(school: Running, tmp_path: Path) -> None:
+    elsewhere = Site.create(tmp_path / "site", Wishes("sekolah-2", ("127.0.0.1",)), NOW)
+    for member in (Member("teacher_page", "dashboard"), Member("kit-9", "kit")):
+        theirs = elsewhere.add(member, NOW)
+        (theirs / "ca.pem").write_bytes((school.site.folder / "authority.pem").read_bytes())
+        assert turned_away(Client(school.port, theirs))
+
+
+def test_an_expired_certificate_and_the_brokers_own_do_not_get_in(school: Running, tmp_path: Path) -> None:
+    authority = school.site.authority()
+    key = certificates.make_key()
+    for name, made in {
+        "fine": authority.sign_client("kit-8", certificates.make_request(key), NOW),
+        "expired": authority.sign_client(
+            "kit-8", certificates.make_request(key), NOW, lasts=-timedelta(hours=1)
+        ),
+        "server": authority.sign_broker(key, ["kit-8"], NOW),
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ca.pem").write_bytes(authority.certificate)
+        (folder / "client.pem").write_bytes(made)
+        certificates.write_private(folder / "client.key", key)
+        assert turned_away(Client(school.port, folder)) == (name != "fine"), name
+
+
+def test_who_is_revoked_falls_silent_at_once_and_does_not_come_back(school: Running) -> None:
+    with school.join("thief") as thief, school.join("witness_page", "reader") as witness:
+        witness.listen("suasana/thief/#")
+        assert thief.say("suasana/thief/state", b"before") == ""
+        kept = school.site.folder / "stolen"
+        (school.site.folder / "clients" / "thief").rename(kept)
+        school.site.revoke("thief", NOW)
+        eventually(lambda: thief.say("suasana/thief/state", b"after") == "Not authorized")
+    assert turned_away(Client(school.port, kept))
+    with school.join("thief") as anew:  # another machine under the old name
+        eventually(lambda: anew.say("suasana/thief/state", b"anew") == "")
+    assert turned_away(Client(school.port, kept)), "the old certificate stays worthless"
+    assert ("suasana/thief/state", b"before") in witness.heard
+
+
+def test_a_renewed_broker_is_the_same_to_everybody(school: Running) -> None:
+    old = school.site.certificate().serial
+    with school.join("kit-7") as kit:
+        school.site.renew(NOW, anyway=True)
+        assert school.site.certificate().serial != old
+        assert kit.say("suasana/kit-7/state") == "", "who is in stays in"
+    with Client(school.port, school.site.folder / "clients" / "kit-7") as again:
+        assert again.say("suasana/kit-7/state") == ""
+
+
+def test_what_waits_and_what_is_retained_survives_a_restart_of_the_broker(tmp_path: Path) -> None:
+    with running_site(tmp_path / "site") as running:
+        site = running.site
+        with running.join("kit-1") as kit:
+            kit._client.publish("suasana/kit-1/info", b"kept", qos=1, retain=True).wait_for_publish(30)
+    with running_broker(site):
+        page = Client(site.register().port, site.add(Member("teacher_page", "dashboard"), NOW))
+        with page:
+            eventually(lambda: page.listen("suasana/+/info") or page.heard)
+    assert page.heard[0] == ("suasana/kit-1/info", b"kept")
+
+
+def test_a_program_may_come_with_a_random_password(tmp_path: Path) -> None:
+    with running_site(tmp_path / "site", passwords=True) as running:
+        password = running.site.add_by_password(Member("node_red", "reader"), NOW)
+        assert len(password) == 32
+        port = running.site.register().password_port
+        assert port is not None
+
+        def come(user: str, secret: str) -> str:
+            answers: list[str] = []
+            client = paho.Client(paho.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+            client.tls_set(str(running.site.folder / "authority.pem"))
+            client.username_pw_set(user, secret)
+            client.on_connect = lambda _c, _d, _f, reason, _p: answers.append(str(reason))
+            client.connect("127.0.0.1", port)
+            client.loop_start()
+            eventually(lambda: answers)
+            client.disconnect()
+            client.loop_stop()
+            return answers[0]
+
+        eventually(lambda: come("node_red", password) == "Success")
+        running.join("kit-1")
+        for user, secret in (("node_red", "wrong"), ("kit-1", ""), ("kit-1", password), ("admin", "admin")):
+            assert come(user, secret) == "Not authorized", user
+        assert password not in running.log.read_text("utf-8")
+        assert password not in json.dumps((running.site.folder / "site.json").read_text("utf-8"))
+
+
+def test_the_password_is_hashed_as_mosquitto_does() -> None:
+    made = hash_password("hunter2", bytes(range(12)))
+    assert made.startswith("$7$101$AAECAwQFBgcICQoL$")
+    assert len(made.rsplit("$", 1)[1]) == 88
+
+
+def test_who_speaks_without_tls_hears_nothing(school: Running) -> None:
+    with socket.create_connection(("127.0.0.1", school.port), 30) as raw:
+        raw.sendall(b"\x10\x12\x00\x04MQTT\x04\x02\x00\x3c\x00\x06early!")
+        try:
+            answer = raw.recv(100)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer.startswith(b"\x20"), "no CONNACK"
