@@ -14,18 +14,24 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-VERSION = 2
-"""Of the tables. Version 1 had the windows only."""
+VERSION = 3
+"""Of the tables. Version 1 had the windows only, version 2 no steady clocks."""
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS windows (
   id TEXT PRIMARY KEY,
   kit TEXT NOT NULL, boot_id TEXT NOT NULL, seq BIGINT NOT NULL,
-  ends DOUBLE PRECISION NOT NULL,            -- seconds since 1970, see history.place()
+  ends DOUBLE PRECISION NOT NULL,            -- seconds since 1970, see history.locate()
   window_s DOUBLE PRECISION NOT NULL,
   mood TEXT, suppressed TEXT, confidence DOUBLE PRECISION NOT NULL, people BIGINT NOT NULL,
   shares TEXT NOT NULL,                      -- JSON
+  mono_s DOUBLE PRECISION, mono_id TEXT NOT NULL DEFAULT '',   -- the end by the kit's steady clock
+  dated BIGINT NOT NULL DEFAULT 1,           -- 0: nobody knew the time; placed anew once the kit knows
   UNIQUE (kit, boot_id, seq)
+)""",
+    """CREATE TABLE IF NOT EXISTS clocks (
+  kit TEXT NOT NULL, mono_id TEXT NOT NULL, ahead_s DOUBLE PRECISION NOT NULL, at DOUBLE PRECISION NOT NULL,
+  PRIMARY KEY (kit, mono_id)
 )""",
     "CREATE INDEX IF NOT EXISTS windows_by_time ON windows (kit, ends)",
     "CREATE INDEX IF NOT EXISTS windows_by_age ON windows (ends)",
@@ -64,7 +70,17 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (kit, starts)",
 )
 
-ROOM_DATA = ("windows", "lessons", "notes", "feedback", "alerts")
+NEWER = (
+    ("mono_s", "DOUBLE PRECISION"),
+    ("mono_id", "TEXT NOT NULL DEFAULT ''"),
+    ("dated", "BIGINT NOT NULL DEFAULT 1"),
+)
+"""Columns of windows that version 2 did not have; nothing can date what it kept any better."""
+
+UNDATED = "CREATE INDEX IF NOT EXISTS windows_undated ON windows (kit, mono_id) WHERE dated = 0"
+"""Behind the columns it needs; mostly empty."""
+
+ROOM_DATA = ("windows", "clocks", "lessons", "notes", "feedback", "alerts")
 """Tables about a room, which retention and wiping empty; all have a column ``kit``."""
 
 Found = TypeVar("Found")
@@ -162,6 +178,11 @@ class Sqlite:
         self._db.execute("PRAGMA secure_delete = ON")  # what is wiped is overwritten, not only unlinked
         for table in TABLES:
             self._db.execute(table)
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(windows)")}
+        for name, type in NEWER:
+            if name not in there:
+                self._db.execute(f"ALTER TABLE windows ADD COLUMN {name} {type}")
+        self._db.execute(UNDATED)
         for deed in ("UPDATE", "DELETE"):
             self._db.execute(
                 f"CREATE TRIGGER IF NOT EXISTS audit_no_{deed.lower()} BEFORE {deed} ON audit"
@@ -240,6 +261,9 @@ class Postgres:
             raise DatabaseError(f"{self._shown}: written by a newer version of the dashboard")
         for table in TABLES:
             self._db.execute(table)
+        for name, type in NEWER:
+            self._db.execute(f"ALTER TABLE windows ADD COLUMN IF NOT EXISTS {name} {type}")
+        self._db.execute(UNDATED)
         self._db.execute(
             "CREATE OR REPLACE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$"

@@ -15,10 +15,11 @@ from typing import Any
 
 from dashboard.board import Board, apply, phase, read_event, view, view_kit
 from dashboard.bus import Message
+from dashboard.clocks import Anchor, Clocks, read_anchor
 from dashboard.database import DatabaseError, Disk
-from dashboard.history import DAY_S, History, Row, place
+from dashboard.history import DAY_S, History, Row, locate
 from dashboard.lessons import Lessons
-from edge.events import EventError, MoodWindow, split_topic
+from edge.events import Event, EventError, MoodWindow, split_topic
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Feed:
         """Start empty. *clock* tells seconds since 1970, *retention_days* how long anything is kept."""
         self.disk, self.clock = disk, clock
         self.history, self.lessons = History(disk.database), Lessons(disk.database)
+        self.clocks = Clocks(disk.database)
         self.listeners: list[Callable[[str, Row], None]] = []
         """Who else hears of every window, with the kit's name."""
         self.lookers: list[Callable[[], None]] = []
@@ -112,6 +114,8 @@ class Feed:
         """Messages that broke the contract, by the kind of breach."""
         self._retention_days = retention_days
         self._unkept: deque[Row] = deque(maxlen=MOST_UNKEPT)
+        self._anchors: dict[tuple[str, str], Anchor] = {}
+        """Clocks that windows on the disk have yet to be placed by."""
         self._pages: set[Page] = set()
         self._phases: dict[str, tuple[str, bool]] = {}
         self._disk_complaint = ""
@@ -134,13 +138,7 @@ class Feed:
                 return
             self.board = apply(self.board, message.topic, message.payload, now, retained=message.retained)
             if leaf == "event":
-                event = read_event(kit, message.payload)
-                if isinstance(event.data, MoodWindow):
-                    row = Row(event, place(event, now))
-                    self._unkept.append(row)
-                    self.tell("window", {"kit": kit, **row.view()}, kit, mood=True)
-                    for listen in self.listeners:
-                        listen(kit, row)
+                self._receive_event(read_event(kit, message.payload), now)
                 return
         except EventError as error:
             self._refuse(message.topic, error)
@@ -151,6 +149,17 @@ class Feed:
         else:
             self._phases.pop(kit, None)
             self._resync()
+
+    def _receive_event(self, event: Event, now: float) -> None:
+        if isinstance(event.data, MoodWindow):
+            row = locate(event, now, self.clocks.time_of(event))
+            self._unkept.append(row)
+            self.tell("window", {"kit": event.kit, **row.view()}, event.kit, mood=True)
+            for listen in self.listeners:
+                listen(event.kit, row)
+        elif (anchor := read_anchor(event, now)) is not None:
+            self.clocks.learn(anchor)
+            self._anchors[anchor.kit, anchor.mono_id] = anchor
 
     def connect(self, connected: bool) -> None:
         """The connection to the broker came or went."""
@@ -255,15 +264,22 @@ class Feed:
 
     async def keep(self) -> None:
         """Write what waits. A full disk costs history, never the page."""
-        if not self._unkept:
+        if not self._unkept and not self._anchors:
             return
-        rows = list(self._unkept)
+        rows, anchors = list(self._unkept), self._anchors
         self._unkept.clear()
+        self._anchors = {}
         try:
             await self.disk.run(self.history.add, rows)
+            rows = []
+            for key, anchor in list(anchors.items()):
+                if await self.disk.run(self.clocks.keep, anchor):
+                    self.tell("placed", {"kit": anchor.kit}, anchor.kit, mood=True)
+                del anchors[key]
             self._disk_complaint = ""
         except DatabaseError as error:
             self._unkept.extendleft(reversed(rows))
+            self._anchors = anchors | self._anchors
             self._complain(error)
 
     async def wipe(self, kit: str) -> None:
@@ -273,6 +289,8 @@ class Feed:
             DatabaseError: it is still there.
         """
         self._unkept = deque((row for row in self._unkept if row.event.kit != kit), MOST_UNKEPT)
+        self._anchors = {key: anchor for key, anchor in self._anchors.items() if key[0] != kit}
+        self.clocks.forget(kit)
         await self.disk.run(self.history.wipe, kit)
         self.tell("wiped", {"kit": kit}, kit)
 

@@ -15,6 +15,10 @@ MOST_ROWS = 5000
 """In one answer: nearly seven hours of five-second windows."""
 MOST_A_DAY = 90_000
 """Read at once for an export: a day of one-second windows."""
+KEPT = (
+    *("id", "kit", "boot_id", "seq", "ends", "window_s", "mood", "suppressed", "confidence", "people"),
+    *("shares", "mono_s", "mono_id", "dated"),
+)
 COLUMNS = ("ends", "window_s", "mood", "suppressed", "confidence", "people")
 
 
@@ -25,6 +29,8 @@ class Row:
     event: Event
     ends: float
     """Seconds since 1970."""
+    dated: bool = True
+    """Whether the kit knew the time; otherwise it is placed anew once it does."""
 
     def view(self) -> dict[str, Any]:
         """Plain JSON values, the same as History.windows tells."""
@@ -41,19 +47,22 @@ class Row:
         }
 
 
-def place(event: Event, now: float) -> float:
-    """Where an event belongs in time, in seconds since 1970.
+def locate(event: Event, now: float, known: float | None = None) -> Row:
+    """The event with its place in time.
 
-    A kit has no clock battery. Its own time counts when it is synchronised, or when the event waited in the
-    outbox and nothing better is known; otherwise it is as new as its arrival. Nothing lies in the future.
+    A kit has no clock battery. Its own time counts when it is synchronised; else what is *known* by its
+    steady clock (Clocks.time_of); else its own time if it waited in the outbox, and its arrival if it did
+    not. Nothing lies in the future.
 
     Raises:
         EventError: the event's time is no time.
     """
     own = parse_time(event.at)
-    if event.time_quality == "synced" or event.replayed:
-        return min(own, now)
-    return now
+    if event.time_quality == "synced":
+        return Row(event, min(own, now))
+    if known is not None:
+        return Row(event, min(known, now))
+    return Row(event, min(own, now) if event.replayed else now, dated=event.mono_s is None)
 
 
 class History:
@@ -66,8 +75,11 @@ class History:
     def add(self, rows: Iterable[Row]) -> int:
         """Keep mood windows; what is known already is left as it is. Returns how many were new."""
         values = [_values(row) for row in rows]
-        marks = ",".join("?" * 11)
-        return self._db.change(f"INSERT INTO windows VALUES ({marks}) ON CONFLICT DO NOTHING", values)  # noqa: S608
+        marks = ",".join("?" * len(KEPT))
+        return self._db.change(
+            f"INSERT INTO windows ({', '.join(KEPT)}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608
+            values,
+        )
 
     def windows(self, kit: str, since: float, until: float, most: int = MOST_ROWS) -> list[dict[str, Any]]:
         """Windows of *kit* that end in since..until (seconds since 1970), oldest first.
@@ -97,7 +109,7 @@ class History:
 
     def forget(self, before: float) -> int:
         """Delete what is about rooms and older than this time. Returns how many windows that were."""
-        for table, column in (("lessons", "starts"), ("notes", "at"), ("alerts", "starts")):
+        for table, column in (("lessons", "starts"), ("notes", "at"), ("alerts", "starts"), ("clocks", "at")):
             self._db.change(f"DELETE FROM {table} WHERE {column} < ?", [(before,)])  # noqa: S608
         return self._db.change("DELETE FROM windows WHERE ends < ?", [(before,)])
 
@@ -113,4 +125,5 @@ def _values(row: Row) -> tuple[Any, ...]:
         raise EventError("only mood windows are kept")
     shares = json.dumps(dict(data.shares), separators=(",", ":"))
     stamp = (event.id, event.kit, event.boot_id, event.seq, row.ends, data.window_s)
-    return (*stamp, data.mood, data.suppressed, data.confidence, data.people, shares)
+    reading = (data.mood, data.suppressed, data.confidence, data.people, shares)
+    return (*stamp, *reading, event.mono_s, event.mono_id, int(row.dated))

@@ -171,6 +171,11 @@ const on = {
   alerts(told) {
     if (told.kit === chosen) loadAlerts(chosen, redraw);
   },
+  // The kit learned the time, and what was read before has moved on the time line.
+  placed(told) {
+    if (told.kit === chosen) loadHistory();
+    if (screen === "past") openPast(chosen, roomOf);
+  },
   wiped(told) {
     if (told.kit === chosen) loadHistory();
     if (screen === "past") openPast(chosen, roomOf);

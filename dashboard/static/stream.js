@@ -22,7 +22,7 @@ export function openStream(on) {
       ask("/api/me").catch(() => {}); // goes to the login when the session is over
       retry = setTimeout(open, RETRY_MS);
     };
-    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "wiped", "alerts", "beat"]) {
+    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "placed", "wiped", "alerts", "beat"]) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
         on[name]?.(JSON.parse(event.data));

@@ -96,6 +96,8 @@ def event(kit: str, seq: int, at: float, *, boot_id: str = "b1", **changes: Any)
         "seq": seq,
         "time_quality": "synced",
         "replayed": False,
+        "mono_s": None,
+        "mono_id": "",
     }
     return {
         "specversion": "1.0",
@@ -106,6 +108,13 @@ def event(kit: str, seq: int, at: float, *, boot_id: str = "b1", **changes: Any)
         "datacontenttype": "application/json",
         "data": own | {key: reading.pop(key) for key in tuple(reading) if key in own} | reading,
     }
+
+
+def clock_event(kit: str, seq: int, at: float, mono_s: float, **changes: Any) -> dict[str, Any]:
+    """The kit's clock is right from now on; *mono_s* is the same moment by its steady clock."""
+    table = event(kit, seq, at, mono_s=mono_s, mono_id="m1", **changes)
+    own = {key: table["data"][key] for key in tuple(table["data"])[:8]}
+    return table | {"type": "suasana.clock.v1", "data": own | {"reason": "synced", "step_s": 60.0}}
 
 
 def suppressed(reason: str, people: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dashboard.board import Limits
 from dashboard.bus import Message
 from dashboard.database import Disk, open_database
 from dashboard.feed import MOST_PAGES, MOST_PENDING, Feed, Full, Page
-from tests.dashboard.kits import event, info, state
+from tests.dashboard.kits import clock_event, event, info, state
 
 NOW = 1_790_000_000.0
 
@@ -116,6 +116,29 @@ def test_a_page_that_lags_gets_one_snapshot_for_all_it_missed(run):
         names = [(await take(stream, 1))[0] for _ in range(3)]
         assert names[0][0] == "snapshot"
         assert names[0][1]["kits"][0]["state"]["people"] == 3 * MOST_PENDING - 1
+        await stream.aclose()
+
+    run(scenario)
+
+
+def test_a_kit_that_learns_the_time_has_its_windows_moved_on_the_disk_and_on_every_page(run):
+    async def scenario(feed):
+        stream = feed.stream()
+        await anext(stream)
+        await take(stream, 1)
+        lost = {"time_quality": "unsynced", "replayed": True, "mono_id": "m1"}
+        feed.receive(message("event", event("k1", 1, NOW - 9e5, mono_s=100.0, **lost)))
+        await feed.keep()
+        feed.receive(message("event", event("k1", 2, NOW - 9e5 + 5, mono_s=105.0, **lost)))
+        assert await feed.windows("k1", 40) == []
+        for _ in range(2):  # told twice, as after a reconnect
+            feed.receive(message("event", clock_event("k1", 3, NOW, 160.0)))
+            told = [one["ends"] for one in await feed.windows("k1", 40)]
+            assert told == pytest.approx([NOW - 60, NOW - 55])
+        feed.receive(message("event", event("k1", 4, NOW - 9e5, mono_s=158.0, **lost)))
+        names = [name for name, _ in await take(stream, 4)]
+        assert names == ["window", "window", "placed", "window"]
+        assert (await feed.windows("k1", 40))[-1]["ends"] == pytest.approx(NOW - 2)
         await stream.aclose()
 
     run(scenario)

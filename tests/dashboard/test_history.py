@@ -4,17 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from dashboard.clocks import Anchor, Clocks, read_anchor
 from dashboard.database import DatabaseError, open_database
-from dashboard.history import MOST_ROWS, History, Row, place
+from dashboard.history import DAY_S, MOST_ROWS, History, Row, locate
 from edge.events import Event, EventError
-from tests.dashboard.kits import event, suppressed
+from tests.dashboard.kits import clock_event, event, suppressed
 
 NOW = 1_790_000_000.0
 
 
 def row(seq: int, at: float, *, kit: str = "k1", **changes: object) -> Row:
     read = Event.from_json(json.dumps(event(kit, seq, at, **changes)))
-    return Row(read, place(read, NOW))
+    return locate(read, NOW)
 
 
 @pytest.fixture
@@ -101,6 +102,67 @@ def test_a_file_of_the_first_version_is_taken_over(tmp_path):
     assert [one["mood"] for one in History(new).windows("k1", 0, NOW)] == ["happy"]
     assert History(new).add([row(1, NOW)]) == 1
     new.close()
+
+
+def test_a_file_of_the_version_before_gets_the_new_columns(tmp_path):
+    path = tmp_path / "history.sqlite3"
+    open_database(path).close()
+    old = sqlite3.connect(path)
+    old.execute("DROP INDEX windows_undated")
+    for name in ("mono_s", "mono_id", "dated"):
+        old.execute(f"ALTER TABLE windows DROP COLUMN {name}")
+    old.execute("INSERT INTO windows VALUES ('a','k1','b',1,?,5,'sad',NULL,0.8,6,'{\"sad\":1.0}')", (NOW,))
+    old.execute("PRAGMA user_version = 2")
+    old.commit()
+    old.close()
+    new = open_database(path)
+    assert [one["mood"] for one in History(new).windows("k1", 0, NOW)] == ["sad"]
+    assert History(new).add([unsynced(2, 100.0)]) == 1
+    new.close()
+
+
+def unsynced(seq: int, mono_s: float, *, kit: str = "k1", mono_id: str = "m1", **changes: object) -> Row:
+    """A window of a kit that thinks it is last month."""
+    own = {"time_quality": "unsynced", "mono_s": mono_s, "mono_id": mono_id}
+    return row(seq, NOW - 30 * DAY_S + mono_s, kit=kit, replayed=True, **own, **changes)
+
+
+def anchor(at: float, mono_s: float, **changes: object) -> Anchor | None:
+    return read_anchor(Event.from_json(json.dumps(clock_event("k1", 99, at, mono_s, **changes))), NOW)
+
+
+def test_windows_that_nobody_could_date_are_placed_once_the_kit_knows_the_time(database):
+    history, clocks = History(database), Clocks(database)
+    others = [unsynced(1, 100.0, kit="k2"), unsynced(3, 100.0, mono_id="m0"), row(4, NOW - 40)]
+    history.add([unsynced(1, 100.0), unsynced(2, 105.0), *others])
+    before = history.windows("k2", 0, NOW), history.windows("k1", 0, NOW)[:1]
+    known = anchor(NOW, 160.0)
+    assert known is not None
+    assert clocks.keep(known) == 2
+    assert clocks.keep(known) == 0, "the same news again changes nothing"
+    placed = [one["ends"] for one in history.windows("k1", NOW - 100, NOW)]
+    assert placed == pytest.approx([NOW - 60, NOW - 55, NOW - 40])
+    assert (history.windows("k2", 0, NOW), history.windows("k1", 0, NOW)[:1]) == before
+
+
+def test_what_is_known_of_a_clock_outlives_the_process_and_dates_what_comes_later(database):
+    known = anchor(NOW, 160.0)
+    assert known is not None
+    Clocks(database).keep(known)
+    later = unsynced(7, 150.0).event
+    assert locate(later, NOW, Clocks(database).time_of(later)).ends == pytest.approx(NOW - 10)
+    other = unsynced(7, 150.0, mono_id="m0").event
+    assert Clocks(database).time_of(other) is None
+    History(database).wipe("k1")
+    assert Clocks(database).time_of(later) is None
+
+
+def test_a_clock_that_is_not_to_be_trusted_places_nothing():
+    assert anchor(NOW, 160.0, time_quality="unsynced") is None
+    ahead = anchor(NOW + 3600, 160.0)
+    assert ahead is not None
+    assert ahead.ahead_s + 160.0 == pytest.approx(NOW), "nothing lies in the future"
+    assert read_anchor(row(1, NOW).event, NOW) is None
 
 
 def test_a_wiped_room_is_gone_from_the_disk_too_and_others_stay(tmp_path):
