@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from edge import durable
 from edge.events import Info, topic
 from edge.words import UNCERTAIN
 
@@ -245,8 +246,7 @@ def _remember(memory: Path, prefix: str) -> set[str]:
         logger.warning("homeassistant: %s is not readable (%s)", memory, error)
     if prefix and prefix not in known:
         try:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            memory.write_text(json.dumps(sorted({*known, prefix})), encoding="utf-8")
+            durable.replace(memory, json.dumps(sorted({*known, prefix})).encode())
         except OSError as error:
             logger.warning("homeassistant: what was announced cannot be remembered: %s", error)
     return known

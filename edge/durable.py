@@ -18,6 +18,29 @@ def write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Put *data* at *path*, in a folder made if need be, whole or not at all, and for good.
+
+    What root writes becomes the folder's owner's, who is the one to read it: a choice made under ``sudo``
+    counts for the daemon.
+
+    Raises:
+        OSError: the folder or the disk refuses; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.new")
+    try:
+        write(draft, data)
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.chown(draft, owner.st_uid, owner.st_gid)
+        draft.replace(path)
+        sync_folder(path.parent)  # without this a power cut may bring the old name back
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def sync_folder(folder: Path) -> None:
     """Names in *folder* survive a power cut.
 

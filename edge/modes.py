@@ -12,8 +12,8 @@ import logging
 from pathlib import Path
 from typing import get_args
 
+from edge import durable
 from edge.events import EventError, Mode
-from edge.switches import keep
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ChosenMode:
             return False
         changed, self.now = mode != self.now, mode
         try:
-            keep(self._path, json.dumps({"mode": mode}))
+            durable.replace(self._path, json.dumps({"mode": mode}).encode())
             self.remembered = True
         except OSError as error:
             self.remembered = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from edge import durable
 from edge.events import Capture, Switch
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Switches:
             return False
         self.now, before = changed, self.now  # first obey, then remember: a full disk must not keep it on
         try:
-            keep(self._path, json.dumps(asdict(changed)))
+            durable.replace(self._path, json.dumps(asdict(changed)).encode())
             self.remembered = True
         except OSError as error:
             self.remembered = False
@@ -109,29 +109,3 @@ def _choice(path: Path) -> Capture:
     if not all(getattr(capture, name) in get_args(Switch) for name in get_args(Name)):
         raise ValueError("a switch is neither on nor off")
     return capture
-
-
-def keep(path: Path, text: str) -> None:
-    """Put *text* at *path*, whole or not at all, and on the disk when this returns.
-
-    Raises:
-        OSError: the folder or the disk refuses; what was there stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.new")
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            if os.geteuid() == 0:  # an administrator's choice, in a folder whose owner has to read it
-                owner = os.fstat(folder)
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        os.fsync(folder)  # without this a power cut may bring the old name back
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(folder)

@@ -235,12 +235,8 @@ class Shelf:
             old = self.record(name)
             new = change(old)
             if new != old:
-                draft = path.with_suffix(".new")
-                durable.write(draft, json.dumps(asdict(new), indent=1).encode() + b"\n")
                 self._own(path.parent)
-                self._own(draft)
-                draft.replace(path)
-                durable.sync_folder(path.parent)
+                durable.replace(path, json.dumps(asdict(new), indent=1).encode() + b"\n")
         return new
 
     def _tidy(self, name: str) -> None:
