@@ -1,4 +1,4 @@
-"""The command line: ``suasana demo | run | replay | dashboard | models | devices | switch | doctor | …``."""
+"""The command line: ``suasana demo | run | replay | simulate | dashboard | models | devices | …``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_demo(commands)
     _add_run(commands)
     _add_replay(commands)
+    _add_simulate(commands)
     _add_dashboard(commands)
     _add_models(commands)
     _add_devices(commands)
@@ -130,6 +131,71 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="smallest group to speak about (default: 0, for nothing leaves this terminal; a kit takes 5)",
     )
     replay.set_defaults(run=replay_command)
+
+
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "a load test: many kits without cameras in one process, with the real protocol and event code"
+    simulate = commands.add_parser(
+        "simulate",
+        help=text,
+        description=f"{text}. Prints a summary as JSON when it ends.",
+        epilog="A school: suasana simulate --mqtt mqtt://broker.local. Storms: --kits 1000 --storm 20."
+        " Exit code 1: events were dropped, or the broker had not acknowledged them all at the end.",
+    )
+    simulate.add_argument(
+        "--mqtt",
+        default="mqtt://127.0.0.1:1883",
+        metavar="URL",
+        help="mqtt[s]://[user@]host[:port] (%(default)s)",
+    )
+    simulate.add_argument("--kits", type=_count, default=30, metavar="N", help="how many (%(default)s)")
+    simulate.add_argument(
+        "--rate",
+        type=_positive,
+        default=0.2,
+        metavar="R",
+        help="windows per second and kit, which makes a window 1/R s long (%(default)s)",
+    )
+    simulate.add_argument(
+        "--seconds", type=_positive, default=60.0, metavar="S", help="after all have begun (%(default)g)"
+    )
+    simulate.add_argument(
+        "--storm",
+        type=_positive,
+        default=0.0,
+        metavar="S",
+        help="cut connections every S seconds; they come back",
+    )
+    simulate.add_argument(
+        "--storm-part", type=_part, default=1.0, metavar="P", help="of the kits, 0 to 1 (%(default)g: all)"
+    )
+    simulate.add_argument(
+        "--connects",
+        type=_positive,
+        default=200.0,
+        metavar="C",
+        help="kits that begin per second (%(default)g)",
+    )
+    simulate.add_argument(
+        "--names", default="sim-{n}", metavar="PATTERN", help="{n} counts kits, {site} sites (%(default)s)"
+    )
+    simulate.add_argument(
+        "--sites", type=_count, default=1, metavar="M", help="sites for {site} (%(default)s)"
+    )
+    simulate.add_argument("--login", action="store_true", help="each kit's name is its MQTT user")
+    simulate.add_argument("--password-file", type=Path, metavar="FILE", help="one password for all of them")
+    simulate.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authority for mqtts://")
+    simulate.add_argument("--protocol", choices=["auto", "5", "3.1.1"], default="auto", help="of MQTT (auto)")
+    simulate.add_argument(
+        "--outbox", type=Path, metavar="DIR", help="keep outboxes on disk, as kits do (default: in memory)"
+    )
+    simulate.add_argument("--ledger", type=Path, metavar="FILE", help="a JSON line for every event made")
+    simulate.add_argument(
+        "--patience", type=_positive, default=30.0, metavar="S", help="for the end (%(default)g)"
+    )
+    simulate.add_argument("--seed", type=int, default=1, help="of what happens in the classes (%(default)s)")
+    simulate.add_argument("--quiet", action="store_true", help="no progress bar")
+    simulate.set_defaults(run=simulate_command)
 
 
 def _add_dashboard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -271,6 +337,39 @@ def replay_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def simulate_command(arguments: argparse.Namespace) -> int:
+    """See edge.simulation."""
+    from edge.simulation import run as simulation  # noqa: PLC0415
+    from edge.sinks import Access  # noqa: PLC0415
+    from edge.supervisor import stop_flag  # noqa: PLC0415
+
+    try:
+        password = arguments.password_file.read_text("utf-8").strip() if arguments.password_file else ""
+        return simulation.run(
+            simulation.Wishes(
+                url=arguments.mqtt,
+                kits=arguments.kits,
+                rate=arguments.rate,
+                seconds=arguments.seconds,
+                storm_every_s=arguments.storm,
+                storm_part=arguments.storm_part,
+                connects_per_s=arguments.connects,
+                pattern=arguments.names,
+                sites=arguments.sites,
+                login=arguments.login,
+                access=Access(password, str(arguments.ca_file or ""), arguments.protocol),
+                outbox=arguments.outbox,
+                ledger=arguments.ledger,
+                patience_s=arguments.patience,
+                seed=arguments.seed,
+                quiet=arguments.quiet,
+            ),
+            stop_flag(),
+        )
+    except OSError as error:
+        raise EdgeError(str(error)) from error
+
+
 def dashboard_command(arguments: argparse.Namespace) -> int:
     """Hand over to the dashboard's own command line; edge does not import it."""
     return subprocess.run([sys.executable, "-m", "dashboard", *arguments.rest], check=False).returncode  # noqa: S603
@@ -376,6 +475,28 @@ def doctor_command(arguments: argparse.Namespace) -> int:
         bundle.write(arguments.bundle, report, patient, language)
         print(f"{arguments.bundle}", file=sys.stderr)
     return 1 if report.failures else 0
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count from 1 to 1000000")
+    return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def _part(text: str) -> float:
+    if _positive(text) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no part of 1")
+    return float(text)
 
 
 def _port(text: str) -> int:

@@ -25,7 +25,6 @@ from edge.events import (
     Event,
     EventError,
     Health,
-    MoodWindow,
     Practice,
     Reduced,
     Session,
@@ -39,7 +38,7 @@ from edge.kit import Kit, Report, SourceName
 from edge.mood import RoomMood
 from edge.practice import Reading, Round
 from edge.sinks import Sink
-from edge.stamp import Stamp
+from edge.stamp import Stamp, state_of
 from edge.supervisor import Condition
 from edge.types import Look, Observation, Presence
 
@@ -382,22 +381,6 @@ class Desk:
             cpu_percent=self._kit.cpu_percent,
             reduced=self._reduced(),
         )
-
-
-def state_of(event: Event) -> State:
-    """The retained state that goes with a mood event."""
-    data = event.data
-    assert isinstance(data, MoodWindow)
-    return State(
-        schema=SCHEMA,
-        at=event.at,
-        time_quality=event.time_quality,
-        mood=data.mood,
-        shares=data.shares,
-        confidence=data.confidence,
-        people=data.people,
-        suppressed=data.suppressed,
-    )
 
 
 def round_s(seconds: float) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache
 
 from edge import vitals
-from edge.events import Clock, Data, Event, MoodWindow, TimeQuality, format_time, name_event
+from edge.events import SCHEMA, Clock, Data, Event, MoodWindow, State, TimeQuality, format_time, name_event
 from edge.mood import Window
 
 TIME_ERROR = 5
@@ -109,6 +109,22 @@ class Stamp:
             ),
             at=window.end,
         )
+
+
+def state_of(event: Event) -> State:
+    """The retained state that goes with a mood event."""
+    data = event.data
+    assert isinstance(data, MoodWindow)
+    return State(
+        schema=SCHEMA,
+        at=event.at,
+        time_quality=event.time_quality,
+        mood=data.mood,
+        shares=data.shares,
+        confidence=data.confidence,
+        people=data.people,
+        suppressed=data.suppressed,
+    )
 
 
 def time_quality() -> TimeQuality:

@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from edge.channels import DAY_S
 from edge.commands import Command
 from edge.sinks import Access, mqtt, open_sink
+from edge.sinks.mqtt import draw_wait
 from tests.conftest import PATIENCE_S, eventually, free_port, running_mosquitto, subscribe
 from tests.test_sinks import event, tend_until
 
@@ -298,3 +299,11 @@ def test_a_retained_command_is_refused_while_it_is_live_where_the_broker_tells(
         assert (not got[-1].refusal) == obeyed
         assert got[0].payload == b"off", "what is not retained is obeyed in every version"
         client.publish("suasana/k1/set/capture", b"", qos=1, retain=True).wait_for_publish(30)
+
+
+def test_attempts_become_rarer_the_longer_a_broker_is_away() -> None:
+    waits = [[draw_wait(failures) for _ in range(50)] for failures in range(12)]
+    assert all(0.5 <= wait <= 2 for wait in waits[0])
+    assert min(waits[3]) >= 4
+    assert all(15 <= wait <= 45 for wait in waits[11])
+    assert len(set(waits[11])) > 1

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ LONGEST_COMMAND = 4096
 GOODBYE_S = 1.5
 RECONNECT_S = (0.5, 2.0)
 """Before the first attempt to come back; it doubles from there."""
+LONGEST_WAIT_S = (15.0, 45.0)
+"""Between attempts, after many of them."""
 HANDSHAKE_S = 3.0
 """A broker that has not answered the greeting by now may not know this version of MQTT, or never will.
 
@@ -105,9 +108,11 @@ class Mqtt:
         on_command: OnCommand,
         access: Access,
         outbox: Outbox | None = None,
+        make_client: Callable[..., Client] | None = None,
     ) -> None:
-        """Prepare; nothing is sent before the context is entered."""
+        """Prepare; nothing is sent before the context is entered. *make_client* stands in for Client."""
         self._address, self._access = address, access
+        self._make = make_client
         self._kit, self._on_command = kit, on_command
         self._outbox: Outbox = outbox if outbox is not None else MemoryOutbox()
         self._happened: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -126,6 +131,8 @@ class Mqtt:
         self._handshake_s = HANDSHAKE_S
         self._limits = Limits()
         self._since, self._brief = 0.0, 0
+        self._futile = 0
+        """Connections in a row that the broker did not greet."""
         self.connected = False
         self._client = self._make_client()
 
@@ -251,6 +258,7 @@ class Mqtt:
 
     def _when_unanswered(self) -> None:
         self._greeted, self._handshake_s = None, 2 * self._handshake_s
+        self._futile += 1
         if self._access.protocol == "auto":
             self._switch_protocol()
         else:
@@ -260,6 +268,7 @@ class Mqtt:
     def _when_connected(self, limits: Limits) -> None:
         fewer = limits.in_flight < self._limits.in_flight
         self._greeted, self._handshake_s, self._limits = None, HANDSHAKE_S, limits
+        self._futile = 0
         if fewer:
             self._restart()  # paho can be told before it connects, not after
             return
@@ -312,6 +321,7 @@ class Mqtt:
             self._brief = self._brief + 1 if time.monotonic() - self._since < BRIEF_S else 0
             why = AGAIN if self._brief >= 3 else f"({WHY_REFUSED.get(reason, reason)})"
             self._complain(f"connection lost {why}")
+        self._futile += not self.connected
         self.connected, self._greeted = False, None
         if not had_been_connected and not self._five:
             tls = self._address.scheme == "mqtts"
@@ -320,13 +330,13 @@ class Mqtt:
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
         else:
             # paho would send again what it had, as if it had not waited; the outbox does that, and says so.
-            self._restart(wait_s=random.uniform(*RECONNECT_S))
+            self._restart(wait_s=draw_wait(self._futile))
 
     def _switch_protocol(self) -> None:
         self._five = not self._five
         self._limits = Limits()
         logger.info("mqtt: trying MQTT %s", "5" if self._five else "3.1.1")
-        self._restart(wait_s=random.uniform(*RECONNECT_S))
+        self._restart(wait_s=draw_wait(self._futile // 2))  # the other version has a right to its first try
 
     def _restart(self, *, wait_s: float = 0.0) -> None:
         """Another client, which begins after *wait_s*; what the old one had in flight goes again."""
@@ -348,7 +358,8 @@ class Mqtt:
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
         version = MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311
-        client = Client(CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version)
+        make = self._make or Client
+        client = make(CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version)
         if self._address.username:
             client.username_pw_set(unquote(self._address.username), self._access.password or None)
         if self._address.scheme == "mqtts":
@@ -398,7 +409,6 @@ class Mqtt:
             happened(lambda: self._when_disconnected(str(reason), had_been_connected=knew))
 
         def on_connect_fail(_client: Any, _data: Any) -> None:
-            spread_reconnects(client)
             why = _explain(sys.exc_info()[1])  # paho calls this while it handles the exception
             level = logging.WARNING if why == UNREACHABLE else logging.ERROR
             happened(lambda: self._complain(f"{_shown(self._address)} {why}; trying again", level))
@@ -466,6 +476,20 @@ def _read_limits(properties: Any) -> Limits:
 
 def _describe(leaf: str, to: Command | None) -> Properties:
     """What MQTT 5 says about a message besides its payload."""
+    if to is None or not to.correlation:
+        return _describe_news(leaf)
+    properties = _make_description(leaf)
+    properties.CorrelationData = to.correlation
+    return properties
+
+
+@cache
+def _describe_news(leaf: str) -> Properties:
+    """The same for every message on a topic; making one costs as much as sending it."""
+    return _make_description(leaf)
+
+
+def _make_description(leaf: str) -> Properties:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 
@@ -476,8 +500,6 @@ def _describe(leaf: str, to: Command | None) -> Properties:
     properties.UserProperty = ("schema", str(SCHEMA))
     if channel.expires_s is not None:
         properties.MessageExpiryInterval = channel.expires_s
-    if to is not None and to.correlation:
-        properties.CorrelationData = to.correlation
     return properties
 
 
@@ -514,7 +536,13 @@ def _refuse(message: Any) -> str:
 
 def spread_reconnects(client: Client) -> None:
     """Draw new waiting times, so that a school's kits do not all return in the same second."""
-    client.reconnect_delay_set(min_delay=random.uniform(*RECONNECT_S), max_delay=random.uniform(15, 45))  # type: ignore[arg-type]
+    first, longest = random.uniform(*RECONNECT_S), random.uniform(*LONGEST_WAIT_S)
+    client.reconnect_delay_set(min_delay=first, max_delay=longest)  # type: ignore[arg-type]
+
+
+def draw_wait(failures: int) -> float:
+    """Seconds before the next attempt, after so many in a row that failed: not together, and ever later."""
+    return min(random.uniform(*RECONNECT_S) * 2.0 ** min(failures, 10), random.uniform(*LONGEST_WAIT_S))
 
 
 def _shown(address: SplitResult) -> str:
