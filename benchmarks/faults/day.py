@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from threading import Event as Flag
 
+from paho.mqtt.client import Client
+
 from benchmarks.faults.patience import NeverHappened, wait_for
 from benchmarks.faults.stage import descriptors, resident_mb
 from edge import settings as kit_settings
@@ -122,8 +124,15 @@ class Watch:
         self._tell()
 
     def _look(self) -> None:
-        if getattr(self._sink, "connected", False):
-            self._fewest = min(self._fewest, descriptors(os.getpid()))
+        """Count, if the connection is there before and afterwards."""
+        before = self._socket()
+        count = descriptors(os.getpid())
+        if before is not None and self._socket() is before:
+            self._fewest = min(self._fewest, count)
+
+    def _socket(self) -> object:
+        client: Client = self._sink._client  # type: ignore[attr-defined] # noqa: SLF001 -- nobody else asks
+        return client.socket()
 
     def _tell(self) -> None:
         opened = "-" if self._fewest == MANY else self._fewest
