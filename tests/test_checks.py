@@ -107,6 +107,60 @@ def test_the_family_is_complete() -> None:
         assert import_module(f"edge.checks.{module}").__doc__
 
 
+def messages() -> Iterator[tuple[str, str]]:
+    """Every message of the errors that a check may hand on, with stand-ins in its places; where it stands."""
+    folders = ("sources", "runtimes")
+    modules = [path for folder in folders for path in sorted((ROOT / "edge" / folder).glob("*.py"))]
+    modules += [ROOT / "edge" / name for name in ("settings.py", "manifest.py", "visit.py", "switches.py")]
+    modules += [ROOT / "edge/models" / name for name in ("choice.py", "goldens.py")]
+    told = {"SourceError", "StuckError", "ModelError", "SettingsError", "VisitError", "ValueError"}
+    told.add("_require")
+    for path in modules:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in told or not node.args:
+                continue
+            text = node.args[{"VisitError": 1, "_require": 2}.get(node.func.id, 0)]  # type: ignore[attr-defined]
+            if isinstance(text, ast.Constant):
+                yield f"{path.name}:{node.lineno}", str(text.value)
+            elif isinstance(text, ast.JoinedStr):
+                parts = [str(part.value) if isinstance(part, ast.Constant) else "7" for part in text.values]
+                yield f"{path.name}:{node.lineno}", "".join(parts)
+
+
+def test_reasons_of_the_kit_have_indonesian_words() -> None:
+    another_s = re.compile(r"([a-z_.]+:)?( ?7:)? ?7")  # a path, and what somebody else says of it
+    said = [(where, text) for where, text in messages() if not another_s.fullmatch(text)]
+    assert len(said) > 80
+    assert [(where, text) for where, text in said if checks.in_indonesian(text) == text] == []
+
+
+@pytest.mark.parametrize(
+    ("english", "indonesian"),
+    [
+        ("/etc/x: Permission denied", "/etc/x: tidak diizinkan"),
+        ("[Errno 13] Permission denied: '/etc/x'", "/etc/x: tidak diizinkan"),
+        (
+            "opencv:0: cannot be opened; is it plugged in, or in use?",
+            "opencv:0: tidak dapat dibuka; apakah terpasang, atau sedang dipakai?",
+        ),
+        (
+            "pyaudio:default: cannot be opened ([Errno -9985] Device unavailable)",
+            "pyaudio:default: tidak dapat dibuka (perangkat sedang tidak tersedia)",
+        ),
+        (
+            "kit.toml: mood.window_s must be 1 to 60 seconds",
+            "kit.toml: mood.window_s harus 1 sampai 60 detik",
+        ),
+        ("may not listen: Not authorized", "tidak boleh mendengar: tidak diizinkan"),
+        ("{x} of a library that nobody knows: {y}", "{x} of a library that nobody knows: {y}"),
+    ],
+)
+def test_a_reason_is_put_into_words_as_far_as_there_are_some(english: str, indonesian: str) -> None:
+    item = checks.finding("broker.tcp", address="b:1", reason=english)
+    assert item.found("id") == f"b:1 tidak menjawab ({indonesian})."
+    assert item.found("en") == f"b:1 does not answer ({english})."
+
+
 def test_every_text_is_in_both_languages_with_the_same_places() -> None:
     for id, text in texts().items():
         assert text.status in get_args(Status), id

@@ -9,6 +9,7 @@ Adding one: a file here with ``examine(patient)``, a line in CHECKS, and its tex
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ else:
 Status = Literal["ok", "warning", "failure", "skipped"]
 Language = Literal["id", "en"]
 Value = str | int | float
+PLACE = re.compile(r"{([a-z])}")
+"""Of anything, in a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,11 @@ class Finding:
         return texts()[self.id].status
 
     def found(self, language: Language) -> str:
-        """What was found, in a sentence."""
-        return texts()[self.id].found[language].format(**self.values)
+        """What was found, in a sentence; a reason that something else gave is put into words as well."""
+        values = dict(self.values)
+        if language == "id" and "reason" in values:
+            values["reason"] = in_indonesian(str(values["reason"]))
+        return texts()[self.id].found[language].format(**values)
 
     def todo(self, language: Language) -> str:
         """What to do about it; never empty for a warning or a failure."""
@@ -171,6 +177,29 @@ def texts() -> Mapping[str, Text]:
             if what != "unknown" or check.needs_settings:
                 found[f"{name}.{what}"] = Text(entry["status"], entry["found"], entry["todo"])
     return found
+
+
+def in_indonesian(reason: str) -> str:
+    """A reason that kit, system or library gave in English; unchanged where there are no words for it."""
+    for pattern, said in _reasons():
+        if match := pattern.fullmatch(reason):
+            return said.format(**{name: in_indonesian(part) for name, part in match.groupdict().items()})
+    where, colon, why = reason.rpartition(": ")  # a path, and what is wrong with it
+    return f"{where}{colon}{in_indonesian(why)}" if colon else reason
+
+
+@cache
+def _reasons() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Patterns of English reasons, the most telling first, and what they are in Indonesian."""
+    table = tomllib.loads(files("edge.checks").joinpath("reasons.toml").read_text("utf-8"))
+    pairs = [pair for part in table.values() for pair in part.items()]
+    pairs.sort(key=lambda pair: -len(PLACE.sub("", pair[0])))
+    return tuple((re.compile(_as_pattern(english), re.DOTALL), said) for english, said in pairs)
+
+
+def _as_pattern(english: str) -> str:
+    parts = PLACE.split(english)
+    return "".join(f"(?P<{part}>.+?)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
 
 
 def names() -> Mapping[str, Mapping[Language, str]]:
