@@ -22,10 +22,10 @@ from tqdm import tqdm
 from benchmarks.footprint import RESULTS
 from edge.manifest import ImageInput
 from edge.types import LABELS, EdgeError
-from training import face_data, face_train
 from training.allocator import keep_memory
 from training.devices import Device
-from training.nets import Residual, convolve
+from training.face import fer2013, train
+from training.face.net import Residual, convolve
 
 SPEC = ImageInput(height=48, width=48, channels=1, mean=0.5, std=0.25, margin=0.0)
 WIDTHS, FEATURES, SQUEEZE = (32, 64, 96), 128, 32
@@ -75,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     keep_memory()
     try:
-        training, _ = face_data.clean(face_data.load(arguments.data))
+        training, _ = fer2013.clean(fer2013.load(arguments.data))
     except EdgeError as error:
         print(f"benchmarks.face_start: {error}", file=sys.stderr)
         return 2
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))[: arguments.faces]
-    x = face_train.tensor(training.take(order.numpy()), SPEC)
+    x = train.tensor(training.take(order.numpy()), SPEC)
     labels = torch.from_numpy(training.labels)[order]
     kinds = [(by, to) for by in ("stride", "maximum") for to in ("average", "places")]
     found = {}

@@ -22,7 +22,7 @@ from edge.manifest import ImageInput
 from edge.preprocess import face_tensor
 from edge.runtimes import load
 from edge.types import EdgeError, ImageArray
-from training import face_data
+from training.face import fer2013
 
 NOISE = 3.0
 """Standard deviation of a camera's noise, grey levels of 255; as in benchmarks.detectors."""
@@ -39,7 +39,7 @@ def main() -> int:
     try:
         model = manifest.load(args.model)
         runtime = load(model)
-        faces = face_data.load(args.data)["public"]
+        faces = fer2013.load(args.data)["public"]
     except EdgeError as error:
         print(error, file=sys.stderr)
         return 2

@@ -22,13 +22,9 @@ from edge.runtimes import litert, onnx  # noqa: E402
 from edge.types import FloatArray, ModelError  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 from tests.test_training_face import TINY, write_faces  # noqa: E402
-from training import (  # noqa: E402
-    face_config,
-    face_data,
-    face_train,
-    model_toml,
-)
+from training import model_toml  # noqa: E402
 from training.candidate import Candidate  # noqa: E402
+from training.face import fer2013, recipes, train  # noqa: E402
 
 FEATURES = 8
 SPEC = LogMelInput(16000, 24, 512, 0.032, 0.010, 0.352, 60.0, 7600.0, 80.0, 0.0, 1.0)
@@ -396,9 +392,9 @@ def test_the_whole_way_from_faces_to_a_model_folder(
     torch.set_num_threads(1)
     data = write_faces(tmp_path / "data")
     (tmp_path / "face.toml").write_text(TINY, "utf-8")
-    splits = face_data.load(data)
-    face_train.train(
-        face_config.load(tmp_path / "face.toml"),
+    splits = fer2013.load(data)
+    train.train(
+        recipes.load(tmp_path / "face.toml"),
         splits["training"],
         splits["public"],
         tmp_path / "run",

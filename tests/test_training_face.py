@@ -21,11 +21,13 @@ from edge.manifest import ImageInput  # noqa: E402
 from edge.preprocess import face_tensor  # noqa: E402
 from edge.types import LABELS, SettingsError, SourceError  # noqa: E402
 from tests.conftest import ROOT, SHARED  # noqa: E402
-from training import face, face_balance, face_config, face_data, face_train, metrics, model_card  # noqa: E402
+from training import metrics, model_card  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.devices import Device  # noqa: E402
-from training.face_augment import Augment, augment, mix, normalise  # noqa: E402
-from training.nets import FaceNet, count_parameters  # noqa: E402
+from training.face import balance, fer2013, recipes, train  # noqa: E402
+from training.face import commands as face_commands  # noqa: E402
+from training.face.augment import Augment, augment, mix, normalise  # noqa: E402
+from training.face.net import FaceNet, count_parameters  # noqa: E402
 
 TINY = """
 start = ""
@@ -96,9 +98,9 @@ def write_faces(folder: Path) -> Path:
     padded[: len(faces)] = faces
     sheet = padded.reshape(10, 11, 48, 48).transpose(0, 2, 1, 3).reshape(480, 528)
     folder.mkdir(exist_ok=True)
-    cv2.imwrite(str(folder / face_data.PIXELS), sheet)
+    cv2.imwrite(str(folder / fer2013.PIXELS), sheet)
     sure = np.ones(len(labels), bool)
-    np.savez(folder / face_data.TABLE, label=labels, usage=usage, votes=votes, votes_ok=sure)
+    np.savez(folder / fer2013.TABLE, label=labels, usage=usage, votes=votes, votes_ok=sure)
     return folder
 
 
@@ -114,39 +116,39 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> face_config.Config:
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> recipes.Config:
     path = tmp_path_factory.mktemp("recipe") / "face.toml"
     path.write_text(TINY, "utf-8")
-    return face_config.load(path)
+    return recipes.load(path)
 
 
 def test_twins_of_test_pictures_and_non_faces_are_taken_out(data: Path) -> None:
-    splits = face_data.load(data)
-    kept, cleaning = face_data.clean(splits)
+    splits = fer2013.load(data)
+    kept, cleaning = fer2013.clean(splits)
     assert {name: len(faces) for name, faces in splits.items()} == {
         "training": 53,
         "public": 21,
         "private": 21,
     }
-    assert cleaning == face_data.Cleaning(
+    assert cleaning == fer2013.Cleaning(
         in_public=2, in_private=1, near_public=0, near_private=1, disputed=2, not_a_face=1
     )
     assert len(kept) == 46
-    assert not face_data.contained(kept, splits["public"]).any()
-    assert not face_data.contained(kept, splits["private"]).any()
+    assert not fer2013.contained(kept, splits["public"]).any()
+    assert not fer2013.contained(kept, splits["private"]).any()
 
 
 def test_targets_translate_the_votes() -> None:
     # Voters say "surprise" (column 2) for two faces, one of which FER-2013 calls fear.
     votes = np.zeros((3, 8), np.float32)
     votes[0, 2] = votes[1, 2] = 1
-    faces = face_data.Faces(
+    faces = fer2013.Faces(
         np.zeros((3, 48, 48), np.uint8),
         np.array([LABELS.index("fear"), LABELS.index("surprise"), LABELS.index("sad")]),
         votes,
         np.zeros(3, np.float32),
     )
-    wanted = face_data.targets(faces, 0.4)
+    wanted = fer2013.targets(faces, 0.4)
     assert wanted.sum(1) == pytest.approx(1)
     assert wanted[0, LABELS.index("fear")] == pytest.approx(0.6 + 0.4 * 0.5)
     assert wanted[0, LABELS.index("surprise")] == pytest.approx(0.4 * 0.5)
@@ -157,15 +159,15 @@ def test_targets_translate_the_votes() -> None:
 def test_damaged_data_is_one_line(tmp_path: Path, damage: str) -> None:
     write_faces(tmp_path)
     if damage == "no table":
-        (tmp_path / face_data.TABLE).unlink()
+        (tmp_path / fer2013.TABLE).unlink()
     elif damage == "no picture":
-        (tmp_path / face_data.PIXELS).unlink()
+        (tmp_path / fer2013.PIXELS).unlink()
     elif damage == "torn table":
-        (tmp_path / face_data.TABLE).write_bytes(b"PK torn")
+        (tmp_path / fer2013.TABLE).write_bytes(b"PK torn")
     else:
-        cv2.imwrite(str(tmp_path / face_data.PIXELS), np.zeros((96, 96), np.uint8))
+        cv2.imwrite(str(tmp_path / fer2013.PIXELS), np.zeros((96, 96), np.uint8))
     with pytest.raises(SourceError) as caught:
-        face_data.load(tmp_path)
+        fer2013.load(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -178,7 +180,7 @@ def test_a_wrong_recipe_names_the_key(tmp_path: Path) -> None:
     ):
         path.write_text(TINY.replace(old, new), "utf-8")
         with pytest.raises(SettingsError, match=message):
-            face_config.load(path)
+            recipes.load(path)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_a_wrong_recipe_names_the_key(tmp_path: Path) -> None:
     ],
 )
 def test_the_shipped_recipes_make_small_networks(recipe: str, most: int) -> None:
-    config = face_config.load(face_config.DEFAULT.with_name(recipe))
+    config = recipes.load(recipes.DEFAULT.with_name(recipe))
     net = FaceNet(len(LABELS), side=config.input.height, **asdict(config.net)).eval()
     assert most / 2 < count_parameters(net) <= most
     logits, features = net.both(torch.zeros(2, 1, 48, 48))
@@ -268,24 +270,24 @@ def test_mixing_mixes_faces_and_targets_in_the_same_shares() -> None:
 
 
 def test_a_killed_run_ends_with_the_weights_it_would_have_had(
-    data: Path, recipe: face_config.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, recipe: recipes.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splits = face_data.load(data)
-    training, _ = face_data.clean(splits)
-    whole = face_train.train(recipe, training, splits["public"], tmp_path / "whole", quiet=True)
+    splits = fer2013.load(data)
+    training, _ = fer2013.clean(splits)
+    whole = train.train(recipe, training, splits["public"], tmp_path / "whole", quiet=True)
 
-    learn = face_train._learn
+    learn = train._learn
 
-    def killed(config: face_config.Config, epoch: int, *rest: Any, **more: Any) -> dict[str, float]:
+    def killed(config: recipes.Config, epoch: int, *rest: Any, **more: Any) -> dict[str, float]:
         if epoch == 2:
             raise KeyboardInterrupt
         return learn(config, epoch, *rest, **more)
 
-    monkeypatch.setattr(face_train, "_learn", killed)
+    monkeypatch.setattr(train, "_learn", killed)
     with pytest.raises(KeyboardInterrupt):
-        face_train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
-    monkeypatch.setattr(face_train, "_learn", learn)
-    resumed = face_train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
+        train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
+    monkeypatch.setattr(train, "_learn", learn)
+    resumed = train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
 
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -293,45 +295,41 @@ def test_a_killed_run_ends_with_the_weights_it_would_have_had(
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     cost = json.loads((tmp_path / "cut" / "cost.json").read_text())
     assert cost["device"] == "CPU"
-    loaded, spec = face_train.load_net(tmp_path / "cut")
+    loaded, spec = train.load_net(tmp_path / "cut")
     assert spec == recipe.input
     assert torch.equal(loaded.head.weight, whole.head.weight)
 
 
-def test_a_run_of_another_recipe_is_not_continued(
-    data: Path, recipe: face_config.Config, tmp_path: Path
-) -> None:
-    splits = face_data.load(data)
+def test_a_run_of_another_recipe_is_not_continued(data: Path, recipe: recipes.Config, tmp_path: Path) -> None:
+    splits = fer2013.load(data)
     torch.save({"config": "{}"}, tmp_path / "last.pt")
     with pytest.raises(SettingsError, match="another recipe"):
-        face_train.train(recipe, splits["training"], splits["public"], tmp_path, quiet=True)
+        train.train(recipe, splits["training"], splits["public"], tmp_path, quiet=True)
 
 
-def test_a_pupil_learns_what_its_teacher_answers(
-    data: Path, recipe: face_config.Config, tmp_path: Path
-) -> None:
+def test_a_pupil_learns_what_its_teacher_answers(data: Path, recipe: recipes.Config, tmp_path: Path) -> None:
     """With nothing but the teacher to learn from, the answers come closer to the teacher's."""
-    splits = face_data.load(data)
-    training, _ = face_data.clean(splits)
-    teacher = face_train.train(recipe, training, splits["public"], tmp_path / "teacher", quiet=True)
-    distil = face_config.Distil(teachers=[str(tmp_path / "teacher")], share=1.0, temperature=2.0)
+    splits = fer2013.load(data)
+    training, _ = fer2013.clean(splits)
+    teacher = train.train(recipe, training, splits["public"], tmp_path / "teacher", quiet=True)
+    distil = recipes.Distil(teachers=[str(tmp_path / "teacher")], share=1.0, temperature=2.0)
     taught = replace(recipe, seed=2, epochs=1, distil=distil)
-    x = face_train.tensor(training, recipe.input)
-    aim = torch.from_numpy(face_train.predict(teacher, x)).div(2).softmax(1)
+    x = train.tensor(training, recipe.input)
+    aim = torch.from_numpy(train.predict(teacher, x)).div(2).softmax(1)
     gaps = []
     for epochs in (1, 12):
-        pupil = face_train.train(
+        pupil = train.train(
             replace(taught, epochs=epochs), training, splits["public"], tmp_path / f"{epochs}", quiet=True
         )
-        answers = torch.from_numpy(face_train.predict(pupil, x)).div(2).log_softmax(1)
+        answers = torch.from_numpy(train.predict(pupil, x)).div(2).log_softmax(1)
         gaps.append(float(torch.nn.functional.kl_div(answers, aim, reduction="batchmean")))
     assert gaps[1] < 0.5 * gaps[0]
     onwards = replace(recipe, start=str(tmp_path / "teacher"), epochs=0)
-    same = face_train.train(onwards, training, splits["public"], tmp_path / "onwards", quiet=True)
+    same = train.train(onwards, training, splits["public"], tmp_path / "onwards", quiet=True)
     assert torch.equal(same.head.weight, teacher.head.weight), "a start is where it begins"
     absent = replace(recipe, distil=replace(distil, teachers=[str(tmp_path / "absent")]))
     with pytest.raises(SettingsError, match="absent"):
-        face_train.train(absent, training, splits["public"], tmp_path / "none", quiet=True)
+        train.train(absent, training, splits["public"], tmp_path / "none", quiet=True)
 
 
 def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
@@ -339,7 +337,7 @@ def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, 6, 6)).astype(np.uint8)
     images = np.stack([cv2.resize(one, (48, 48), interpolation=cv2.INTER_CUBIC) for one in noise])
     light = torch.from_numpy(images[:, None] / np.float32(255))
-    probs = face_train.Teachers([str(folder)], 1.0, Device(torch.device("cpu")))(light)
+    probs = train.Teachers([str(folder)], 1.0, Device(torch.device("cpu")))(light)
     model = manifest.load(folder)
     assert isinstance(model.input, ImageInput)
     run = runtimes.load(model)
@@ -354,11 +352,11 @@ def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
 
 def test_a_voice_model_teaches_no_expressions() -> None:
     with pytest.raises(SettingsError, match="voice-tone: is a model for tone"):
-        face_train.Teachers([str(ROOT / "models" / "voice-tone")], 1.0, Device(torch.device("cpu")))
+        train.Teachers([str(ROOT / "models" / "voice-tone")], 1.0, Device(torch.device("cpu")))
 
 
 def test_processes_share_every_batch_and_leave_nothing_out() -> None:
-    examples = face_train.Examples(torch.arange(50.0), torch.arange(50.0), torch.arange(50.0))
+    examples = train.Examples(torch.arange(50.0), torch.arange(50.0), torch.arange(50.0))
     places = [Device(torch.device("cpu"), rank, 2) for rank in range(2)]
     parts = [list(examples.batches(16, place, seeded(0))) for place in places]
     whole = list(examples.batches(16, Device(torch.device("cpu")), seeded(0)))
@@ -376,7 +374,7 @@ def test_torchrun_trains_in_two_processes(data: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2 x CPU" in done.stdout
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 1, "one process keeps the log"
-    net, _ = face_train.load_net(tmp_path / "run")
+    net, _ = train.load_net(tmp_path / "run")
     assert all(bool(value.isfinite().all()) for value in net.state_dict().values())
 
 
@@ -408,12 +406,12 @@ def test_biases_raise_a_neglected_label_just_enough() -> None:
     logits[np.arange(1040), truth] += 1.5
     logits[:, 2] -= 2
     before = metrics.recalls(metrics.confusion(truth, logits.argmax(1), 3))
-    raised = face_balance.biases(logits, truth, least=0.5)
+    raised = balance.biases(logits, truth, least=0.5)
     after = metrics.recalls(metrics.confusion(truth, (logits + raised).argmax(1), 3))
     assert before[2] < 0.5 <= after.min()
     assert raised[:2].tolist() == [0, 0]
     assert after[2] < 0.6, "raised further than needed"
-    assert not face_balance.biases(logits, truth, least=0.0).any()
+    assert not balance.biases(logits, truth, least=0.0).any()
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
@@ -493,21 +491,21 @@ def test_recipes_are_trained_one_after_another(
 
 def test_the_shipped_recipe_says_where_its_teachers_come_from() -> None:
     """The lines at its top, run in a checkout with its history, make every folder that it names."""
-    text = face_config.DEFAULT.read_text("utf-8")
+    text = recipes.DEFAULT.read_text("utf-8")
     versions = re.search(r"for v in (.*); do", text)
     assert versions is not None
     made = {f"runs/face-expression-{name.partition(':')[0]}" for name in versions[1].split()}
-    assert set(face_config.load(face_config.DEFAULT).distil.teachers) == made
+    assert set(recipes.load(recipes.DEFAULT).distil.teachers) == made
 
 
 def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert face.main(["explore", "--data", str(data)]) == 0
+    assert face_commands.main(["explore", "--data", str(data)]) == 0
     assert "PublicTest (2)" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not (SHARED / "face").is_dir(), reason="../shared/data/face is not here")
 def test_the_real_data_is_read_in_its_original_order() -> None:
-    splits = face_data.load(SHARED / "face")
+    splits = fer2013.load(SHARED / "face")
     assert [len(splits[name]) for name in ("training", "public", "private")] == [28709, 3589, 3589]
     assert splits["training"].labels[:3].tolist() == [0, 0, 2]
     assert splits["training"].images[0, 0, :4].tolist() == [70, 80, 82, 72]

@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("tqdm", reason="needs `make train-env`")
 
 from edge.types import LABELS, SourceError
-from training import face_csv, face_data, face_explore, face_folders, face_rows
 from training.__main__ import main
+from training.face import exploration, fer2013, folders, kaggle, layout
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
-VOTES_HEADER = "Usage,Image name," + ",".join(face_data.VOTES)
+VOTES_HEADER = "Usage,Image name," + ",".join(fer2013.VOTES)
 
 
 class Made:
@@ -53,10 +53,10 @@ class Made:
     def archive(self, folder: Path) -> Path:
         sheet = np.zeros((43, 48, 48), np.uint8)
         sheet[:42] = self.images
-        cv2.imwrite(str(folder / face_data.PIXELS), sheet.transpose(1, 0, 2).reshape(48, -1))
+        cv2.imwrite(str(folder / fer2013.PIXELS), sheet.transpose(1, 0, 2).reshape(48, -1))
         sure = np.ones(42, bool)
         table = {"label": self.labels, "usage": self.usages, "votes": self.votes, "votes_ok": sure}
-        np.savez(folder / face_data.TABLE, **table)
+        np.savez(folder / fer2013.TABLE, **table)
         return folder
 
     def numbered_folders(self, folder: Path) -> Path:
@@ -80,7 +80,7 @@ def write(path: Path, image: npt.NDArray[np.uint8]) -> None:
     assert cv2.imwrite(str(path), image)
 
 
-def pictures(faces: face_data.Faces) -> set[tuple[int, bytes]]:
+def pictures(faces: fer2013.Faces) -> set[tuple[int, bytes]]:
     return {
         (label, image.tobytes()) for label, image in zip(faces.labels.tolist(), faces.images, strict=True)
     }
@@ -90,7 +90,7 @@ def pictures(faces: face_data.Faces) -> set[tuple[int, bytes]]:
 def test_every_form_gives_the_same_rows_in_their_order(form: str, tmp_path: Path) -> None:
     made = Made()
     path = getattr(made, form)(tmp_path)
-    splits = face_data.load(path)
+    splits = fer2013.load(path)
     for code, name in enumerate(("training", "public", "private")):
         rows = made.usages == code
         assert np.array_equal(splits[name].images, made.images[rows])
@@ -101,7 +101,7 @@ def test_kaggles_folders_tell_the_test_splits_by_file_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = Made()
-    splits = face_data.load(made.kaggle_folders(tmp_path))
+    splits = fer2013.load(made.kaggle_folders(tmp_path))
     for code, name in enumerate(("training", "public", "private")):
         rows = np.flatnonzero(made.usages == code)
         assert pictures(splits[name]) == {(made.labels[row], made.images[row].tobytes()) for row in rows}
@@ -114,15 +114,15 @@ def test_an_unnamed_test_folder_is_halved_by_the_pixels_and_said(
     made = Made()
     made.images[30] = made.images[15]  # a copy under another label
     folder = made.kaggle_folders(tmp_path, named=False)
-    first, said = face_data.load(folder), capsys.readouterr().err
+    first, said = fer2013.load(folder), capsys.readouterr().err
     assert said.count("\n") == 1
     assert "halved by a hash" in said
     assert len(first["public"]) + len(first["private"]) == 28
     assert min(len(first["public"]), len(first["private"])) >= 7
-    assert not face_data.contained(first["public"], first["private"]).any(), "copies stay together"
+    assert not fer2013.contained(first["public"], first["private"]).any(), "copies stay together"
     one = next(folder.glob("test/*/im20.png"))
     one.rename(one.with_name("a.png"))
-    assert pictures(face_data.load(folder)["public"]) == pictures(first["public"]), "not by name or order"
+    assert pictures(fer2013.load(folder)["public"]) == pictures(first["public"]), "not by name or order"
 
 
 def test_a_folder_called_test_beside_a_validation_folder_is_private(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_folder_called_test_beside_a_validation_folder_is_private(tmp_path: Pa
     for row, image in enumerate(made.images):
         split = ("train", "validation", "test")[made.usages[row]]
         write(tmp_path / split / LABELS[made.labels[row]] / f"im{row}.png", image)
-    splits = face_data.load(tmp_path)
+    splits = fer2013.load(tmp_path)
     assert pictures(splits["private"]) == {
         (made.labels[row], made.images[row].tobytes()) for row in range(28, 42)
     }
@@ -140,13 +140,13 @@ def test_a_folder_called_test_beside_a_validation_folder_is_private(tmp_path: Pa
 def test_votes_are_found_beside_the_faces_or_where_one_says(form: str, tmp_path: Path) -> None:
     made = Made()
     path = getattr(made, form)(tmp_path)
-    assert not any(faces.votes.any() for faces in face_data.load(path).values())
+    assert not any(faces.votes.any() for faces in fer2013.load(path).values())
     expected = made.votes[:14, :8] / np.maximum(made.votes[:14, :8].sum(1, keepdims=True), 1)
     votes = (tmp_path / "unpacked" if form == "numbered_folders" else tmp_path) / "fer2013new.csv"
     votes.write_text("\n".join(made.votes_lines()), "utf-8")
-    assert np.allclose(face_data.load(path)["training"].votes, expected)
+    assert np.allclose(fer2013.load(path)["training"].votes, expected)
     elsewhere = votes.rename(tmp_path / "votes.csv")
-    training = face_data.load(path, elsewhere)["training"]
+    training = fer2013.load(path, elsewhere)["training"]
     assert np.allclose(training.votes, expected)
     assert training.votes_for_nothing.tolist() == (made.votes[:14, 9] / 10).tolist()
 
@@ -158,7 +158,7 @@ def test_votes_that_are_another_rows_are_dropped_but_a_mere_misnomer_is_not() ->
     names[11] = names[6]  # its row 33200: the name comes twice, the votes differ
     names[1] = names[2] = ""  # no name where nobody saw a face
     counts[1] = counts[2]
-    assert face_csv.copied(names, counts) == [3]
+    assert kaggle.copied(names, counts) == [3]
 
 
 def test_pictures_without_row_numbers_get_no_votes(
@@ -168,15 +168,15 @@ def test_pictures_without_row_numbers_get_no_votes(
     folder = made.kaggle_folders(tmp_path)
     votes = folder / "fer2013new.csv"
     votes.write_text("\n".join(made.votes_lines()), "utf-8")
-    assert not face_data.load(folder)["training"].votes.any()
+    assert not fer2013.load(folder)["training"].votes.any()
     assert "not used" in capsys.readouterr().err
     with pytest.raises(SourceError, match="goes by the rows"):
-        face_data.load(folder, votes)
+        fer2013.load(folder, votes)
 
 
 def test_targets_are_the_own_labels_without_votes(tmp_path: Path) -> None:
-    training = face_data.load(Made().kaggle_csv(tmp_path))["training"]
-    assert np.array_equal(face_data.targets(training, 0.4), np.eye(7)[training.labels])
+    training = fer2013.load(Made().kaggle_csv(tmp_path))["training"]
+    assert np.array_equal(fer2013.targets(training, 0.4), np.eye(7)[training.labels])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_damaged_folders_are_told_with_the_file(tmp_path: Path) -> None:
 
 def told(path: Path, message: str) -> None:
     with pytest.raises(SourceError, match=message) as caught:
-        face_data.load(path)
+        fer2013.load(path)
     assert "\n" not in str(caught.value)
 
 
@@ -262,7 +262,7 @@ def test_pictures_of_other_sizes_and_colours_are_brought_to_48_grey_and_counted(
     big = next(folder.glob("train/happy/*.png"))
     picture = cv2.imread(str(big), cv2.IMREAD_GRAYSCALE)
     write(big, np.repeat(cv2.resize(picture, (96, 192), interpolation=cv2.INTER_NEAREST)[..., None], 3, 2))
-    splits = face_data.load(folder)
+    splits = fer2013.load(folder)
     assert pictures(splits["training"]) == {
         (made.labels[row], made.images[row].tobytes()) for row in range(14)
     }, "enlarged by whole numbers, shrunk back, the same"
@@ -271,14 +271,14 @@ def test_pictures_of_other_sizes_and_colours_are_brought_to_48_grey_and_counted(
 
 def test_folders_are_known_by_the_names_of_splits(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    assert not face_folders.holds(tmp_path)
+    assert not folders.holds(tmp_path)
     (tmp_path / "Training").mkdir()
-    assert face_folders.holds(tmp_path)
-    assert face_rows.label_code(" Happiness") == face_rows.label_code("3") == LABELS.index("happy")
-    assert face_rows.label_code("7") is None
+    assert folders.holds(tmp_path)
+    assert layout.label_code(" Happiness") == layout.label_code("3") == LABELS.index("happy")
+    assert layout.label_code("7") is None
 
 
-def explored(tmp_path: Path, *, votes: bool) -> face_explore.Exploration:
+def explored(tmp_path: Path, *, votes: bool) -> exploration.Exploration:
     made = Made()
     made.labels[7:11] = (0, 1, 0, 2)
     made.images[8] = made.images[7]  # angry and disgust
@@ -288,13 +288,13 @@ def explored(tmp_path: Path, *, votes: bool) -> face_explore.Exploration:
     made.images[0] = made.images[14]  # in PublicTest too
     made.images[1] = made.images[30][:, ::-1]  # PrivateTest's, mirrored
     made.votes[:] = 0
-    made.votes[:, face_data.VOTES.index("happiness")] = 6
-    made.votes[:, face_data.VOTES.index("sadness")] = 4
+    made.votes[:, fer2013.VOTES.index("happiness")] = 6
+    made.votes[:, fer2013.VOTES.index("sadness")] = 4
     made.votes[2] = [0] * 9 + [10]
     folder = made.kaggle_csv(tmp_path)
     if votes:
         (folder / "fer2013new.csv").write_text("\n".join(made.votes_lines()), "utf-8")
-    return face_explore.explore(face_data.load(folder))
+    return exploration.explore(fer2013.load(folder))
 
 
 def test_exploring_counts_faces_reasons_copies_and_votes(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_the_page_holds_its_pictures_and_git_ignores_the_faces(
 
 def test_without_votes_nothing_is_said_about_voters(tmp_path: Path) -> None:
     found = explored(tmp_path, votes=False)
-    titles = [one.title for one in face_explore.sections(found)]
+    titles = [one.title for one in exploration.sections(found)]
     assert not any("FER+" in title for title in titles)
     assert len(titles) == 3
     assert found.cleaning.not_a_face == 0

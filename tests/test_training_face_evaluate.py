@@ -17,11 +17,12 @@ from edge import manifest
 from edge.types import LABELS, ImageArray, SettingsError
 from tests.conftest import ROOT
 from tests.test_training_face import write_faces
-from training import cost, face_data, face_report, face_tables, face_views, figures, metrics, model_toml
+from training import cost, figures, metrics, model_toml
 from training.__main__ import main
-from training.face_evaluate import Evaluation, evaluate, robustness
-from training.face_reading import Reading
-from training.face_robustness import CONDITIONS
+from training.face import fer2013, report, tables, views
+from training.face.evaluation import Evaluation, evaluate, robustness
+from training.face.reading import Reading
+from training.face.robustness import CONDITIONS
 
 MODEL = ROOT / "models" / "face-expression"
 BY_KEY = {one.key: one for one in CONDITIONS}
@@ -49,8 +50,8 @@ def reading(count: int = 700, share: float = 0.7) -> Reading:
 
 def faces_of(
     votes: list[list[float]], labels: list[int], nothing: list[float] | None = None
-) -> face_data.Faces:
-    return face_data.Faces(
+) -> fer2013.Faces:
+    return fer2013.Faces(
         np.zeros((len(labels), 48, 48), np.uint8),
         np.array(labels),
         np.array(votes, np.float32),
@@ -59,10 +60,10 @@ def faces_of(
 
 
 def vote(**shares: float) -> list[float]:
-    return [shares.get(name, 0.0) for name in face_data.VOTES[: face_data.EXPRESSIONS]]
+    return [shares.get(name, 0.0) for name in fer2013.VOTES[: fer2013.EXPRESSIONS]]
 
 
-def table_of(found: Reading, faces: face_data.Faces, *, whole: bool = True) -> dict[str, object]:
+def table_of(found: Reading, faces: fer2013.Faces, *, whole: bool = True) -> dict[str, object]:
     """What evaluate would put together, without a model file."""
     model = manifest.load(MODEL)
     return {
@@ -71,14 +72,14 @@ def table_of(found: Reading, faces: face_data.Faces, *, whole: bool = True) -> d
         "images": len(found),
         "parameters": 1234,
         "confusion": dict(zip(LABELS, found.matrix.tolist(), strict=True)),
-        **face_views.headline(found, model),
-        "without_training_duplicates": face_views.part(found, np.arange(len(found)) > 9),
-        "without_near_duplicates": face_views.part(found, np.arange(len(found)) > 19),
-        "with_mirror": face_views.quality(found),
-        "ferplus_majority": face_views.ferplus_majority(found, faces, LABELS),
-        "three_classes": face_views.three_classes(found, LABELS),
-        "formats": {"tflite": {"bytes": 12, **face_views.quality(found)}},
-        "per_class": face_views.per_class(found, LABELS),
+        **views.headline(found, model),
+        "without_training_duplicates": views.part(found, np.arange(len(found)) > 9),
+        "without_near_duplicates": views.part(found, np.arange(len(found)) > 19),
+        "with_mirror": views.quality(found),
+        "ferplus_majority": views.ferplus_majority(found, faces, LABELS),
+        "three_classes": views.three_classes(found, LABELS),
+        "formats": {"tflite": {"bytes": 12, **views.quality(found)}},
+        "per_class": views.per_class(found, LABELS),
         **robustness(dict.fromkeys(CONDITIONS, found), LABELS, whole=whole),
         "training": cost.summarise([cost.Cost(3600, 2, "CPU")]),
     }
@@ -87,7 +88,7 @@ def table_of(found: Reading, faces: face_data.Faces, *, whole: bool = True) -> d
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     found = reading()
-    faces = face_data.Faces(
+    faces = fer2013.Faces(
         np.tile(portrait(), (len(found), 1, 1)),
         found.truth,
         np.tile(np.array(vote(happiness=1.0), np.float32), (len(found), 1)),
@@ -98,7 +99,7 @@ def evaluation() -> Evaluation:
 
 
 def test_intervals_hold_their_figure_and_shrink_with_the_number_of_faces() -> None:
-    wide, narrow = (face_views.quality(reading(count)) for count in (140, 2800))
+    wide, narrow = (views.quality(reading(count)) for count in (140, 2800))
     for figure in ("accuracy", "macro_f1", "uar"):
         for one in (wide, narrow):
             low, high = one[f"{figure}_interval"]
@@ -124,7 +125,7 @@ def test_groups_are_drawn_whole() -> None:
 
 def test_per_class_figures_leave_out_what_does_not_occur() -> None:
     found = reading().take(reading().truth != LABELS.index("disgust"))
-    table = face_views.per_class(found, LABELS)
+    table = views.per_class(found, LABELS)
     assert "disgust" not in table
     matrix = found.matrix
     assert table["fear"]["recall"] == pytest.approx(metrics.recalls(matrix)[2], abs=1e-4)
@@ -134,7 +135,7 @@ def test_per_class_figures_leave_out_what_does_not_occur() -> None:
 
 def test_nothing_is_known_of_no_faces() -> None:
     nobody = reading().take(np.zeros(700, bool))
-    assert face_views.part(nobody, slice(None)) == {
+    assert views.part(nobody, slice(None)) == {
         "images": 0,
         "accuracy": 0.0,
         "accuracy_interval": [0.0, 1.0],
@@ -151,9 +152,9 @@ def test_a_majority_is_one_clear_answer_with_a_label() -> None:
         vote(disgust=0.4, anger=0.3, sadness=0.3),
     ]
     faces = faces_of(votes, [3, 2, 0, 6, 4, 0], [0.0, 0.0, 0.0, 1.0, 0.6, 0.0])
-    assert face_views.majority(faces, LABELS).tolist() == [LABELS.index("happy"), -1, -1, -1, -1, 1]
+    assert views.majority(faces, LABELS).tolist() == [LABELS.index("happy"), -1, -1, -1, -1, 1]
     probs = np.eye(7)[[3, 0, 0, 0, 0, 0]]
-    table = face_views.ferplus_majority(Reading(faces.labels, probs), faces, LABELS)
+    table = views.ferplus_majority(Reading(faces.labels, probs), faces, LABELS)
     assert (table["images"], table["accuracy"], table["label_agreement"]) == (2, 0.5, 0.5)
 
 
@@ -163,7 +164,7 @@ def test_three_classes_looks_at_three_kinds_of_faces_and_three_labels() -> None:
     for row, likely in enumerate(("happy", "sad", "fear", "sad", "angry")):
         probs[row, LABELS.index(likely)] = 0.3
     probs[:, LABELS.index("neutral")] = 0.6  # the likeliest of all seven, but not asked for
-    table = face_views.three_classes(Reading(truth, probs), LABELS)
+    table = views.three_classes(Reading(truth, probs), LABELS)
     assert (table["images"], table["accuracy"]) == (4, 0.75)
     assert {label: one["recall"] for label, one in table["per_class"].items()} == {
         "happy": 1.0,
@@ -270,7 +271,7 @@ def test_energy_and_carbon_follow_from_time_and_assumptions(tmp_path: Path) -> N
 
 
 def test_the_tables_say_what_was_measured(evaluation: Evaluation) -> None:
-    text = face_tables.describe(evaluation.table)
+    text = tables.describe(evaluation.table)
     low, high = evaluation.table["accuracy_interval"]
     value = f"{100 * evaluation.table['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("|")]
@@ -282,8 +283,8 @@ def test_the_tables_say_what_was_measured(evaluation: Evaluation) -> None:
     less = {
         key: value for key, value in evaluation.table.items() if "robust" not in key and key != "training"
     }
-    assert "hand over" not in face_tables.describe(less)
-    assert "12 px" in face_tables.describe(less)
+    assert "hand over" not in tables.describe(less)
+    assert "12 px" in tables.describe(less)
 
 
 class _Page(HTMLParser):
@@ -316,7 +317,7 @@ def test_the_page_stands_alone_with_its_pictures(evaluation: Evaluation, tmp_pat
         for epoch in range(3)
     ]
     (run / "log.jsonl").write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
-    page = face_report.write(tmp_path / "report", evaluation, [run])
+    page = report.write(tmp_path / "report", evaluation, [run])
     text = page.read_text("utf-8")
     parsed = _Page()
     parsed.feed(text)
@@ -344,7 +345,7 @@ def test_a_run_without_a_log_is_one_line(tmp_path: Path) -> None:
         if torn is not None:
             (tmp_path / "log.jsonl").write_text(torn, "utf-8")
         with pytest.raises(SettingsError, match=r"log\.jsonl"):
-            face_report.read_log(tmp_path)
+            report.read_log(tmp_path)
 
 
 def test_quick_figures_are_not_stored(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,13 +17,14 @@ torch = pytest.importorskip("torch", reason="needs `make train-env`")
 from edge.types import LABELS, SettingsError  # noqa: E402
 from tests.conftest import SHARED  # noqa: E402
 from tests.test_training_face import TINY  # noqa: E402
-from training import face_config, face_data, face_folds, face_study, face_train, pages  # noqa: E402
+from training import pages  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.devices import Device  # noqa: E402
-from training.face_data import Faces  # noqa: E402
-from training.face_folds import Judged  # noqa: E402
+from training.face import crossvalidation, fer2013, recipes, study, train  # noqa: E402
+from training.face.crossvalidation import Judged  # noqa: E402
+from training.face.fer2013 import Faces  # noqa: E402
 
-HAPPY, SAD, FEAR = (LABELS.index(label) for label in face_study.STUDY_LABELS)
+HAPPY, SAD, FEAR = (LABELS.index(label) for label in study.STUDY_LABELS)
 CPU = Device(torch.device("cpu"))
 
 
@@ -60,10 +61,10 @@ def write_csv(folder: Path, labels: list[int]) -> Path:
 
 
 def test_the_studys_split_has_its_sizes() -> None:
-    fold = face_folds.split(16142, face_study.TEST_SHARE)
+    fold = crossvalidation.split(16142, study.TEST_SHARE)
     assert (len(fold.training), len(fold.test)) == (12913, 3229)
     assert np.array_equal(np.sort(np.concatenate([fold.training, fold.test])), np.arange(16142))
-    assert np.array_equal(fold.test, face_folds.split(16142, face_study.TEST_SHARE).test), (
+    assert np.array_equal(fold.test, crossvalidation.split(16142, study.TEST_SHARE).test), (
         "the same every time"
     )
     assert np.diff(fold.test).max() > 1, "drawn at random, not the last fifth"
@@ -71,7 +72,7 @@ def test_the_studys_split_has_its_sizes() -> None:
 
 def test_folds_judge_every_face_once_and_hold_every_label_alike() -> None:
     labels = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [52, 23, 6]))
-    folds = face_folds.stratify(labels, 5)
+    folds = crossvalidation.stratify(labels, 5)
     assert np.array_equal(np.sort(np.concatenate([fold.test for fold in folds])), np.arange(81))
     for fold in folds:
         assert not set(fold.test) & set(fold.training)
@@ -81,31 +82,31 @@ def test_folds_judge_every_face_once_and_hold_every_label_alike() -> None:
         assert (abs(counts - np.array([52, 23, 6]) / 5) < 1).all()
     for wrong in (0, 1, 7):
         with pytest.raises(SettingsError, match=f"--folds {wrong}: 2 to 6"):
-            face_folds.stratify(labels, wrong)
+            crossvalidation.stratify(labels, wrong)
 
 
 def test_the_studys_recipe_has_the_shipped_network_and_no_teachers() -> None:
-    study, shipped = face_config.load(face_study.RECIPE), face_config.load(face_config.DEFAULT)
-    assert replace(study.net, dropout=0) == replace(shipped.net, dropout=0)
-    assert study.input == shipped.input
-    assert not study.distil.teachers
+    ours, shipped = recipes.load(study.RECIPE), recipes.load(recipes.DEFAULT)
+    assert replace(ours.net, dropout=0) == replace(shipped.net, dropout=0)
+    assert ours.input == shipped.input
+    assert not ours.distil.teachers
 
 
 def test_the_studys_labels_are_picked_and_renumbered() -> None:
     faces = make_faces([HAPPY, 0, SAD, FEAR, 6, HAPPY])
-    chosen = face_study.select(faces)
+    chosen = study.select(faces)
     assert chosen.labels.tolist() == [0, 1, 2, 0]
     assert np.array_equal(chosen.images, faces.images[[0, 2, 3, 5]])
-    assert face_data.targets(chosen, 0.5, len(face_study.STUDY_LABELS)).shape == (4, 3)
+    assert fer2013.targets(chosen, 0.5, len(study.STUDY_LABELS)).shape == (4, 3)
 
 
 def test_a_finished_fold_is_not_trained_again_and_other_faces_are_refused(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, faces = face_config.load(recipe), make_faces([0, 1, 2] * 8)
-    folds = face_folds.stratify(faces.labels, 2)
-    labels = face_study.STUDY_LABELS
-    learn, epochs = face_train._learn, []
+    config, faces = recipes.load(recipe), make_faces([0, 1, 2] * 8)
+    folds = crossvalidation.stratify(faces.labels, 2)
+    labels = study.STUDY_LABELS
+    learn, epochs = train._learn, []
 
     def counted(*arguments: object, **more: object) -> dict[str, float]:
         epochs.append(arguments[1])
@@ -113,30 +114,30 @@ def test_a_finished_fold_is_not_trained_again_and_other_faces_are_refused(
             raise KeyboardInterrupt
         return learn(*arguments, **more)
 
-    monkeypatch.setattr(face_train, "_learn", counted)
+    monkeypatch.setattr(train, "_learn", counted)
     with pytest.raises(KeyboardInterrupt):
-        face_folds.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
-    first = face_folds.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
+        crossvalidation.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
+    first = crossvalidation.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
     assert epochs == [0, 1, 0, 1, 1], "the second fold goes on with its second epoch"
-    again = face_folds.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
+    again = crossvalidation.judge_all(config, faces, folds, labels, tmp_path, place=CPU)
     assert len(epochs) == 5
     assert [one.predicted.tolist() for one in again] == [one.predicted.tolist() for one in first]
 
     others = replace(faces, images=faces.images[::-1].copy())
     with pytest.raises(SettingsError, match="other faces"):
-        face_folds.judge_all(config, others, folds, labels, tmp_path, place=CPU)
+        crossvalidation.judge_all(config, others, folds, labels, tmp_path, place=CPU)
     with pytest.raises(SettingsError, match="another recipe"):
-        face_folds.judge_all(replace(config, seed=9), faces, folds, labels, tmp_path, place=CPU)
+        crossvalidation.judge_all(replace(config, seed=9), faces, folds, labels, tmp_path, place=CPU)
 
 
 def test_no_epoch_is_chosen_and_no_teacher_asked(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = face_config.load(recipe)
+    config = recipes.load(recipe)
     taught = replace(config, epochs=1, distil=replace(config.distil, teachers=["absent"], share=0.5))
     faces = make_faces([0, 1, 2] * 5)
-    fold = face_folds.split(len(faces), 0.2)
-    face_folds.judge_all(taught, faces, [fold], face_study.STUDY_LABELS, tmp_path, place=CPU)
+    fold = crossvalidation.split(len(faces), 0.2)
+    crossvalidation.judge_all(taught, faces, [fold], study.STUDY_LABELS, tmp_path, place=CPU)
     assert "teachers are left out" in capsys.readouterr().err
     log = [json.loads(line) for line in (tmp_path / "split" / "log.jsonl").read_text().splitlines()]
     assert len(log) == 1
@@ -154,9 +155,9 @@ def test_copies_across_the_split_are_known_and_unsound_faces_are_not_learned(
     faces.images[12] = faces.images[13]  # learned from, but under two labels
     faces.images[2] = faces.images[12]  # so this is a copy of nothing that is learned
     faces.votes_for_nothing[17] = 0.9
-    fold = face_folds.Fold("one", np.setdiff1d(np.arange(18), test), test)
-    config = replace(face_config.load(recipe), epochs=1)
-    judged = face_folds.judge(config, faces, fold, face_study.STUDY_LABELS, tmp_path, quiet=True)
+    fold = crossvalidation.Fold("one", np.setdiff1d(np.arange(18), test), test)
+    config = replace(recipes.load(recipe), epochs=1)
+    judged = crossvalidation.judge(config, faces, fold, study.STUDY_LABELS, tmp_path, quiet=True)
     assert judged.fresh.tolist() == [False, False, True, True]
     assert (judged.learned, judged.left_out) == (11, 3)
     assert judged.truth.tolist() == [0, 1, 2, 0]
@@ -169,7 +170,7 @@ def judged(name: str, truth: list[int], predicted: list[int], fresh: list[bool])
 def test_figures_over_folds() -> None:
     one = judged("fold1of2", [0, 0, 1, 2], [0, 0, 1, 1], [True, False, True, True])
     two = judged("fold2of2", [0, 0, 1, 2], [0, 1, 0, 2], [False, True, True, False])
-    table = face_folds.table([one, two], face_study.STUDY_LABELS)
+    table = crossvalidation.table([one, two], study.STUDY_LABELS)
     assert table["images"] == 8
     assert table["accuracy"] == 5 / 8
     assert table["confusion"] == [[3, 1, 0], [1, 1, 0], [0, 1, 1]]
@@ -185,18 +186,18 @@ def test_figures_over_folds() -> None:
     }
     low, high = table["accuracy_interval"]
     assert 0 <= low < 5 / 8 < high <= 1
-    assert "mean" not in face_folds.table([one], face_study.STUDY_LABELS)
-    nothing = face_folds.table([judged("split", [0, 1], [0, 1], [False, False])], face_study.STUDY_LABELS)
+    assert "mean" not in crossvalidation.table([one], study.STUDY_LABELS)
+    nothing = crossvalidation.table([judged("split", [0, 1], [0, 1], [False, False])], study.STUDY_LABELS)
     assert nothing["without_copies"]["images"] == 0
 
 
 def test_the_study_stands_beside_ours_and_nothing_is_made_up() -> None:
     faces = make_faces([0, 1, 2] * 8)
     one = judged("split", [0, 0, 0, 1, 2], [0, 0, 1, 1, 2], [True] * 5)
-    table = face_study.compare([one], faces)
+    table = study.compare([one], faces)
     assert table["study"] == {"accuracy": 0.4419, "recall": {"happy": 1.0, "sad": 0.0, "fear": 0.0}}
     assert table["always_happy"] == {"accuracy": 0.6, "macro_f1": 0.25}
-    told = pages.markdown(face_study.sections(table))
+    told = pages.markdown(study.sections(table))
     rows = {line.split("|")[1].strip(): line for line in told.splitlines() if line.startswith("|")}
     assert "44.19 %" in rows["accuracy"]
     assert "80.00 %" in rows["accuracy"]
@@ -240,9 +241,9 @@ def test_all_seven_labels_are_cross_validated(
 
 @pytest.mark.skipif(not (SHARED / "face").is_dir(), reason="../shared/data/face is not here")
 def test_the_real_data_has_as_many_faces_as_the_study_says() -> None:
-    training = face_data.load(SHARED / "face")["training"]
+    training = fer2013.load(SHARED / "face")["training"]
     assert not training.votes[5274].any(), "FER+ has another row's votes there"
-    faces = face_study.select(training)
+    faces = study.select(training)
     assert len(faces) == 16142
-    assert len(face_folds.split(len(faces), face_study.TEST_SHARE).test) == 3229
+    assert len(crossvalidation.split(len(faces), study.TEST_SHARE).test) == 3229
     assert np.bincount(faces.labels).tolist() == [7215, 4830, 4097]

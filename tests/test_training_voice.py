@@ -22,11 +22,11 @@ from edge.models import weights  # noqa: E402
 from edge.preprocess import FrontEnd  # noqa: E402
 from edge.tone import ToneReader  # noqa: E402
 from edge.types import VOICE_LABELS, EdgeError, FloatArray, ModelError, SettingsError, Utterance  # noqa: E402
-from training import voice_augment, voice_config, voice_data, voice_evaluate, voice_train  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.voice_config import Config  # noqa: E402
-from training.voice_data import Clip, Corpus  # noqa: E402
-from training.voice_net import VoiceNet  # noqa: E402
+from training.voice import augment, corpora, evaluation, recipes, train  # noqa: E402
+from training.voice.corpora import Clip, Corpus  # noqa: E402
+from training.voice.net import VoiceNet  # noqa: E402
+from training.voice.recipes import Config  # noqa: E402
 
 MODEL = Path(__file__).parents[1] / "models" / "voice-tone"
 QUIET: dict[str, Any] = {
@@ -43,7 +43,7 @@ QUIET: dict[str, Any] = {
 
 def tiny() -> Config:
     """The shipped recipe, shrunk: seconds instead of minutes."""
-    config = voice_config.load(voice_config.DEFAULT)
+    config = recipes.load(recipes.DEFAULT)
     return replace(
         config,
         epochs=3,
@@ -112,16 +112,16 @@ def need_gate() -> None:
 
 def test_a_recipe_with_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "voice.toml"
-    path.write_text(voice_config.DEFAULT.read_text("utf-8") + "\nloudness = 1\n", "utf-8")
+    path.write_text(recipes.DEFAULT.read_text("utf-8") + "\nloudness = 1\n", "utf-8")
     with pytest.raises(SettingsError, match="loudness"):
-        voice_config.load(path)
+        recipes.load(path)
 
 
 def test_the_recipe_survives_a_checkpoint() -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
-    config = voice_config.load(voice_config.DEFAULT)
-    assert voice_config.parse(json.loads(json.dumps(asdict(config))), "checkpoint") == config
+    config = recipes.load(recipes.DEFAULT)
+    assert recipes.parse(json.loads(json.dumps(asdict(config))), "checkpoint") == config
 
 
 def test_no_data_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,11 +130,11 @@ def test_no_data_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_speakers_stay_apart_and_the_only_child_measures() -> None:
-    config = voice_config.load(voice_config.DEFAULT)
+    config = recipes.load(recipes.DEFAULT)
     clips = [clip("ravdess", f"ravdess_{actor:02}", "sad") for actor in range(1, 25)]
     clips += [clip("esc10", f"freesound_{number}", "rain") for number in range(200)]
     clips += [clip("deeply_child", "sub3004b", "child_reading"), clip("a_new_one", "x", "sad")]
-    parts = voice_data.split(clips, config)
+    parts = corpora.split(clips, config)
     people = [{one.speaker for one in part} for part in (parts.train, parts.validation, parts.test)]
     assert sum(map(len, people)) == len(set.union(*people))
     assert {f"ravdess_{actor}" for actor in range(19, 25)} <= people[2]
@@ -145,11 +145,11 @@ def test_speakers_stay_apart_and_the_only_child_measures() -> None:
 
 
 def test_no_corpus_and_no_class_in_one_prevails() -> None:
-    config = voice_config.load(voice_config.DEFAULT)
+    config = recipes.load(recipes.DEFAULT)
     clips = [clip("ravdess", "a", "sad", number) for number in range(30)]
     clips += [clip("ravdess", "a", "neutral"), clip("ravdess", "a", "calm")]
     clips += [clip("tess", "b", "happiness"), clip("esc10", "c", "rain")]
-    found = voice_train.chances(Corpus(clips, [], []), config)
+    found = train.chances(Corpus(clips, [], []), config)
     shares = config.data.corpora
     assert found.sum() == pytest.approx(1)
     assert found[:30].sum() == pytest.approx(found[30:32].sum())
@@ -163,7 +163,7 @@ def test_a_stretch_holds_the_speech_or_lies_within_it(span: tuple[int, int], fra
     numbered = np.log10(np.arange(1, 101, dtype=np.float32))[:, None].repeat(4, 1).astype(np.float16)
     random = np.random.default_rng(2)
     for _ in range(50):
-        stretch = voice_augment.cut(numbered, span, frames, random)
+        stretch = augment.cut(numbered, span, frames, random)
         assert stretch.shape == (frames, 4)
         there = stretch[stretch[:, 0] > 0, 0]
         if span[1] - span[0] <= frames:
@@ -175,18 +175,18 @@ def test_a_stretch_holds_the_speech_or_lies_within_it(span: tuple[int, int], fra
 
 
 def test_colour_without_any_amount_changes_nothing() -> None:
-    augment = replace(tiny().augment, **QUIET)
+    amounts = replace(tiny().augment, **QUIET)
     batch = np.random.default_rng(3).gamma(2.0, 1.0, (4, 20, 32)).astype(np.float32)
-    same = voice_augment.colour(batch, batch[::-1], augment, 0.015, np.random.default_rng(4))
+    same = augment.colour(batch, batch[::-1], amounts, 0.015, np.random.default_rng(4))
     np.testing.assert_allclose(same, batch, rtol=1e-5)
 
 
 def test_rooms_and_noise_only_add() -> None:
-    augment = replace(tiny().augment, **QUIET | {"reverb": 1.0, "noise": 1.0, "scene": 1.0})
+    amounts = replace(tiny().augment, **QUIET | {"reverb": 1.0, "noise": 1.0, "scene": 1.0})
     batch = np.zeros((4, 20, 32), np.float32)
     batch[:, 5] = 1.0
     scenes = np.ones_like(batch)
-    heard = voice_augment.colour(batch, scenes, augment, 0.015, np.random.default_rng(5))
+    heard = augment.colour(batch, scenes, amounts, 0.015, np.random.default_rng(5))
     assert (heard >= batch * 0.999).all()
     assert (heard[:, 6:] > 0).all()
 
@@ -195,7 +195,7 @@ def test_blends_keep_targets_whole() -> None:
     random = np.random.default_rng(6)
     wanted = np.eye(6, dtype=np.float32)[random.integers(0, 6, 16)]
     pictures = random.normal(size=(16, 20, 32)).astype(np.float32)
-    mixed, targets = voice_augment.mix(pictures, wanted, tiny().augment, random)
+    mixed, targets = augment.mix(pictures, wanted, tiny().augment, random)
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-6)
     assert mixed.shape == pictures.shape
     assert mixed.dtype == targets.dtype == np.float32
@@ -203,9 +203,9 @@ def test_blends_keep_targets_whole() -> None:
 
 def test_training_learns_and_goes_on_where_it_was_killed(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(tiny(), augment=replace(tiny().augment, **QUIET))
-    whole = voice_train.train(config, corpus, corpus, tmp_path / "whole", quiet=True)
+    whole = train.train(config, corpus, corpus, tmp_path / "whole", quiet=True)
 
-    kept = voice_train.save
+    kept = train.save
     saves: list[Path] = []
 
     def save_once(state: dict[str, object], path: Path) -> None:
@@ -215,22 +215,22 @@ def test_training_learns_and_goes_on_where_it_was_killed(corpus: Corpus, tmp_pat
         kept(state, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(voice_train, "save", save_once)
+        patch.setattr(train, "save", save_once)
         with pytest.raises(KeyboardInterrupt):
-            voice_train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)
-    again = voice_train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)
+            train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)
+    again = train.train(config, corpus, corpus, tmp_path / "cut", quiet=True)
     for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other)
 
-    pictures, truth = voice_train.centred(corpus, config)
-    right = voice_train.predict(whole, pictures).argmax(1) == truth
+    pictures, truth = train.centred(corpus, config)
+    right = train.predict(whole, pictures).argmax(1) == truth
     assert right.mean() > 0.5
-    loaded, recipe = voice_train.load_net(tmp_path / "whole")
-    np.testing.assert_array_equal(voice_train.predict(loaded, pictures), voice_train.predict(whole, pictures))
+    loaded, recipe = train.load_net(tmp_path / "whole")
+    np.testing.assert_array_equal(train.predict(loaded, pictures), train.predict(whole, pictures))
     assert recipe == config
 
     with pytest.raises(SettingsError, match="another recipe"):
-        voice_train.train(replace(config, seed=8), corpus, corpus, tmp_path / "whole", quiet=True)
+        train.train(replace(config, seed=8), corpus, corpus, tmp_path / "whole", quiet=True)
 
 
 def test_the_network_takes_any_length_and_reads_the_whole_mel_axis() -> None:
@@ -244,10 +244,10 @@ def test_clips_go_through_gate_and_front_end_once(tmp_path: Path) -> None:
     clips = [clip("ravdess", "ravdess_01", label) for label in VOICE_LABELS]
     write_corpus(tmp_path, clips)
     config = tiny()
-    first = voice_data.load(clips, tmp_path, config, tmp_path / "cache", quiet=True)
+    first = corpora.load(clips, tmp_path, config, tmp_path / "cache", quiet=True)
     for one in clips:
         (tmp_path / one.path).unlink()
-    second = voice_data.load(clips, tmp_path, config, tmp_path / "cache", quiet=True)
+    second = corpora.load(clips, tmp_path, config, tmp_path / "cache", quiet=True)
     assert second.clips == clips
     assert first.spans == second.spans
     slow, plain = first.frames
@@ -285,7 +285,7 @@ def test_figures_follow_from_the_answers(tmp_path: Path) -> None:
     probs[np.arange(12), answers] = 0.5
     probs[7] = 1 / 6
     probs[7, 5] += 1e-6
-    found = voice_evaluate.figures(voice_evaluate.Reading(clips, truth, probs), model)
+    found = evaluation.figures(evaluation.Reading(clips, truth, probs), model)
     assert found["uar"] == pytest.approx((0 + 0.5 + 4) / 6, abs=1e-4)
     assert found["accuracy"] == pytest.approx(9 / 12)
     assert found["claimed"] == pytest.approx(11 / 12, abs=1e-4)
@@ -300,21 +300,21 @@ def test_only_sound_without_emotion_can_be_read_falsely(tmp_path: Path) -> None:
     noise = np.random.default_rng(2).normal(0, 0.1, 16_000).astype(np.float32)
     utterance = Utterance(0.0, 1.0, noise)
     heard = [
-        voice_evaluate.Heard(clip("esc10", "a", "rain"), 1800.0, [utterance], noise),
-        voice_evaluate.Heard(clip("esc10", "b", "rain"), 1800.0, [], noise),
-        voice_evaluate.Heard(clip("deeply_nonverbal", "c", "crying"), 1800.0, [utterance], noise),
-        voice_evaluate.Heard(clip("ravdess", "d", "sad"), 1800.0, [utterance], noise),
+        evaluation.Heard(clip("esc10", "a", "rain"), 1800.0, [utterance], noise),
+        evaluation.Heard(clip("esc10", "b", "rain"), 1800.0, [], noise),
+        evaluation.Heard(clip("deeply_nonverbal", "c", "crying"), 1800.0, [utterance], noise),
+        evaluation.Heard(clip("ravdess", "d", "sad"), 1800.0, [utterance], noise),
     ]
     label, _ = ToneReader(model, runtimes.load(model, "fake"))(utterance).best
-    found = voice_evaluate.false_readings(model, heard, "fake")
+    found = evaluation.false_readings(model, heard, "fake")
     assert found["false_hours"] == 1.0
     assert found["false_utterances"] == found["false_claimed"] == 1
-    assert found["false_per_hour"] == float(label in voice_evaluate.NEGATIVE)
+    assert found["false_per_hour"] == float(label in evaluation.NEGATIVE)
     assert found["false_per_hour_twice"] == 0, "there was one utterance of each"
-    more = [*heard[:1], voice_evaluate.Heard(heard[0].clip, 1800.0, [utterance], noise)]
-    found = voice_evaluate.false_readings(model, more, "fake")
-    assert found["false_per_hour_twice"] == float(label in voice_evaluate.NEGATIVE)
-    sure = voice_evaluate.false_readings(replace(model, uncertain_below=0.99), heard, "fake")
+    more = [*heard[:1], evaluation.Heard(heard[0].clip, 1800.0, [utterance], noise)]
+    found = evaluation.false_readings(model, more, "fake")
+    assert found["false_per_hour_twice"] == float(label in evaluation.NEGATIVE)
+    sure = evaluation.false_readings(replace(model, uncertain_below=0.99), heard, "fake")
     assert sure["false_per_hour"] == sure["false_claimed"] == 0
 
 
@@ -354,4 +354,4 @@ def test_a_torn_clip_is_named(tmp_path: Path) -> None:
     path = tmp_path / "torn.ogg"
     path.write_bytes(b"OggS but no more")
     with pytest.raises(EdgeError, match="torn"):
-        voice_data.read_sound(path)
+        corpora.read_sound(path)

@@ -1,4 +1,4 @@
-"""training.voice_baselines and what it stands on: pitch, speech cut out, folds without a shared speaker."""
+"""The teacher's baselines and what they stand on: pitch, speech cut out, folds without a shared speaker."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import soundfile  # noqa: E402
 from edge.models import weights  # noqa: E402
 from edge.preprocess import FrontEnd  # noqa: E402
 from edge.types import RATE_HZ, FloatArray, ModelError, SettingsError, Utterance  # noqa: E402
-from training import voice_baselines, voice_config, voice_features, voice_learners, voice_sounds  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.voice_learners import LEARNERS, Part  # noqa: E402
+from training.voice import recipes, speech  # noqa: E402
+from training.voice.teacher import baselines, cepstra, learners  # noqa: E402
+from training.voice.teacher.learners import LEARNERS, Part  # noqa: E402
 
-SPEC = voice_config.load(voice_config.DEFAULT).input
+SPEC = recipes.load(recipes.DEFAULT).input
 TWO = ("angry", "sad")
 
 
@@ -59,7 +60,7 @@ def clips(folder: Path, actors: int, labels: tuple[str, ...] = TWO) -> Path:
 
 @pytest.mark.parametrize("hertz", [75.0, 118.0, 220.0, 431.0])
 def test_pitch_of_a_known_buzz(hertz: float) -> None:
-    found, strength = voice_features.pitch(voice(hertz), 640, 240)
+    found, strength = cepstra.pitch(voice(hertz), 640, 240)
     assert abs(np.median(found) / hertz - 1) < 0.01
     assert np.median(strength) > 0.85
 
@@ -67,9 +68,9 @@ def test_pitch_of_a_known_buzz(hertz: float) -> None:
 def test_noise_has_no_pitch_and_a_buzz_has_it_throughout() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, RATE_HZ).astype(np.float32)
     front = FrontEnd(SPEC)
-    names = voice_features.names()
+    names = cepstra.names()
     shares = [
-        voice_features.describe(voice_features.track(sound, front), SPEC.hop_s)[names.index("voiced_share")]
+        cepstra.describe(cepstra.track(sound, front), SPEC.hop_s)[names.index("voiced_share")]
         for sound in (noise, voice(150))
     ]
     assert shares[0] < 0.1
@@ -78,26 +79,26 @@ def test_noise_has_no_pitch_and_a_buzz_has_it_throughout() -> None:
 
 def test_features_ignore_loudness_and_their_names_fit() -> None:
     front = FrontEnd(SPEC)
-    loud, quiet = (voice_features.track(scale * voice(200), front) for scale in (1.0, 0.01))
+    loud, quiet = (cepstra.track(scale * voice(200), front) for scale in (1.0, 0.01))
     np.testing.assert_allclose(loud, quiet, atol=1e-2)
-    assert loud.shape[1] == len(voice_features.TRACKS)
-    assert len(voice_features.describe(loud, SPEC.hop_s)) == len(voice_features.names())
-    assert np.isfinite(voice_features.describe(voice_features.track(voice(200, 0.02), front), 0.015)).all()
+    assert loud.shape[1] == len(cepstra.TRACKS)
+    assert len(cepstra.describe(loud, SPEC.hop_s)) == len(cepstra.names())
+    assert np.isfinite(cepstra.describe(cepstra.track(voice(200, 0.02), front), 0.015)).all()
 
 
 def test_a_wavering_voice_has_more_jitter_and_shimmer() -> None:
     time_s = np.arange(RATE_HZ) / RATE_HZ
-    front, names = FrontEnd(SPEC), voice_features.names()
+    front, names = FrontEnd(SPEC), cepstra.names()
 
     def measured(waver: float) -> FloatArray:
         random = np.random.default_rng(2)
         steps = np.repeat(random.uniform(-1, 1, 40), RATE_HZ // 40)
         phase = 2 * np.pi * np.cumsum(180 * (1 + 0.06 * waver * steps)) / RATE_HZ
         sound = sum(np.sin(number * phase) / number for number in range(1, 7))
-        frames = voice_features.track(
+        frames = cepstra.track(
             np.asarray(0.1 * sound * (1 + 0.5 * waver * steps), np.float32) * (time_s < 2), front
         )
-        numbers = voice_features.describe(frames, SPEC.hop_s)
+        numbers = cepstra.describe(frames, SPEC.hop_s)
         return numbers[[names.index("jitter"), names.index("shimmer")]]
 
     assert (measured(1.0) > 3 * measured(0.0)).all()
@@ -105,31 +106,31 @@ def test_a_wavering_voice_has_more_jitter_and_shimmer() -> None:
 
 def test_speech_is_cut_out_by_the_gate_or_by_energy_and_put_at_one_level() -> None:
     samples = np.concatenate([np.zeros(8000, np.float32), voice(200), np.zeros(8000, np.float32)])
-    first, end = voice_sounds.spoken(samples, [])
-    assert abs(first - 8000) <= voice_sounds.WINDOW
-    assert abs(end - 24000) <= voice_sounds.WINDOW
+    first, end = speech.spoken(samples, [])
+    assert abs(first - 8000) <= speech.WINDOW
+    assert abs(end - 24000) <= speech.WINDOW
     heard = [Utterance(0.1, 0.4, samples), Utterance(0.8, 0.2, samples)]
-    assert voice_sounds.spoken(samples, heard) == (1600, 16000)
+    assert speech.spoken(samples, heard) == (1600, 16000)
     for scale in (1e-3, 1.0):
-        level = voice_sounds.levelled(scale * samples)
-        assert np.sqrt((level[8192:23552] ** 2).mean()) == pytest.approx(voice_sounds.LEVEL, rel=0.02)
-    assert not voice_sounds.levelled(np.zeros(100, np.float32)).any()
+        level = speech.levelled(scale * samples)
+        assert np.sqrt((level[8192:23552] ** 2).mean()) == pytest.approx(speech.LEVEL, rel=0.02)
+    assert not speech.levelled(np.zeros(100, np.float32)).any()
 
 
 def test_stretches_cover_a_clip_and_a_floor_hides_digital_silence() -> None:
     long, short = np.ones(2500, np.float32), np.ones(400, np.float32)
-    assert [one.sum() for one in voice_sounds.stretches(long, 1000)] == [1000, 1000, 1000]
-    (only,) = voice_sounds.stretches(short, 1000)
+    assert [one.sum() for one in speech.stretches(long, 1000)] == [1000, 1000, 1000]
+    (only,) = speech.stretches(short, 1000)
     assert only[300:700].all()
     assert only.sum() == 400
-    floored = voice_sounds.floored(only, -40.0, np.random.default_rng(0))
+    floored = speech.floored(only, -40.0, np.random.default_rng(0))
     assert (floored[:300] != 0).all()
-    assert floored[:300].std() == pytest.approx(voice_sounds.LEVEL / 100, rel=0.2)
+    assert floored[:300].std() == pytest.approx(speech.LEVEL / 100, rel=0.2)
 
 
 def test_folds_share_no_speaker_and_judge_everybody_once() -> None:
     speakers = np.random.default_rng(3).integers(0, 11, 200)
-    parts = voice_baselines.divide(speakers, 4)
+    parts = baselines.divide(speakers, 4)
     people = [set(speakers[part]) for part in parts]
     assert sum(map(len, people)) == len(set.union(*people)) == len(set(speakers))
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(200))
@@ -139,8 +140,8 @@ def test_folds_share_no_speaker_and_judge_everybody_once() -> None:
 def test_every_learner_learns_what_is_there_and_nothing_else(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice_learners, "EPOCHS", 12)
-    monkeypatch.setattr(voice_learners, "TREES", 40)
+    monkeypatch.setattr(learners, "EPOCHS", 12)
+    monkeypatch.setattr(learners, "TREES", 40)
     random = np.random.default_rng(4)
 
     def part(count: int, told: float) -> Part:
@@ -165,8 +166,8 @@ def test_the_comparison_is_a_table_a_page_and_a_picture(
     need_gate()
     data = clips(tmp_path / "data", 4)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(voice_baselines, "LEARNERS", {name: LEARNERS[name] for name in ("SVM (RBF)", "CNN")})
-    monkeypatch.setattr(voice_learners, "EPOCHS", 4)
+    monkeypatch.setattr(baselines, "LEARNERS", {name: LEARNERS[name] for name in ("SVM (RBF)", "CNN")})
+    monkeypatch.setattr(learners, "EPOCHS", 4)
     model = tmp_path / "model"
     model.mkdir()
     shipped = Path(__file__).parents[1] / "models" / "voice-tone"
@@ -209,4 +210,4 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert "2 to the number of actors, 2" in capsys.readouterr().err
     (data / "2-sad.wav").unlink()
     with pytest.raises(SettingsError, match=r"2-sad\.wav"):
-        voice_baselines.compare(data, tmp_path / "cache", 2, tmp_path, learners={}, quiet=True)
+        baselines.compare(data, tmp_path / "cache", 2, tmp_path, learners={}, quiet=True)

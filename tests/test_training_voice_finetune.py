@@ -1,4 +1,4 @@
-"""training.voice_finetune and its recipes: a tiny Wav2Vec 2.0 that knew nothing, from disk and back to it."""
+"""training.voice.teacher and its recipes: a tiny Wav2Vec 2.0 that knew nothing, from disk and back to it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,19 @@ torch = pytest.importorskip("torch", reason="needs `make train-env`")
 pytest.importorskip("transformers", reason="needs `make train-env`")
 
 from edge.types import RATE_HZ, VOICE_LABELS, SettingsError  # noqa: E402
-from training import (  # noqa: E402
-    voice_finetune,
-    voice_sounds,
-    voice_stage_report,
-    voice_stages,
-    voice_teacher,
-    voice_wav2vec2,
-    voice_waves,
-)
 from training.__main__ import main  # noqa: E402
 from training.devices import Device  # noqa: E402
-from training.voice_data import Clip  # noqa: E402
-from training.voice_finetune import Answers  # noqa: E402
-from training.voice_sounds import Sounds  # noqa: E402
-from training.voice_stages import Parts, Stage  # noqa: E402
-from training.voice_wav2vec2 import Listener  # noqa: E402
+from training.voice import speech  # noqa: E402
+from training.voice.corpora import Clip  # noqa: E402
+from training.voice.speech import Sounds  # noqa: E402
+from training.voice.teacher import curriculum, finetune, report, wav2vec2, waves  # noqa: E402
+from training.voice.teacher.curriculum import Parts, Stage  # noqa: E402
+from training.voice.teacher.finetune import Answers  # noqa: E402
+from training.voice.teacher.wav2vec2 import Listener  # noqa: E402
 
 CPU = Device(torch.device("cpu"))
 PRESENT = ("disgust", "happy", "neutral")
-ENGLISH, INDONESIAN = (voice_stages.load(path) for path in voice_teacher.STAGES)
+ENGLISH, INDONESIAN = (curriculum.load(path) for path in curriculum.STAGES)
 
 
 @pytest.fixture(autouse=True)
@@ -85,11 +78,11 @@ def clip(corpus: str, speaker: str, kind: str, number: int = 0) -> Clip:
 
 def sound(one: Clip) -> np.ndarray:
     """A class is a pitch, a speaker a little more of it; Indonesian is as loud but rougher."""
-    random = voice_sounds.chance(one)
+    random = speech.chance(one)
     time_s = np.arange(round(random.uniform(0.4, 0.8) * RATE_HZ)) / RATE_HZ
     hertz = 150 * 1.7 ** VOICE_LABELS.index(one.label or "") * random.uniform(0.97, 1.03)
     noise = random.normal(0, 0.3 if one.corpus == "indowave" else 0.05, len(time_s))
-    return voice_sounds.levelled(np.asarray(np.sin(2 * np.pi * hertz * time_s) + noise, np.float32))
+    return speech.levelled(np.asarray(np.sin(2 * np.pi * hertz * time_s) + noise, np.float32))
 
 
 def everybody() -> list[Clip]:
@@ -119,14 +112,14 @@ def recipes(**changes: object) -> list[Stage]:
 
 
 def test_the_shipped_recipes_fit_together_and_the_corpora() -> None:
-    stages = voice_stages.load_all(voice_teacher.STAGES)
+    stages = curriculum.load_all(curriculum.STAGES)
     assert [stage.labels for stage in stages] == [list(VOICE_LABELS)] * 2
     assert stages[1].data.rehearsal > 0
     assert stages[1].optimiser.rate < stages[0].optimiser.rate
     clips = [clip("ravdess", f"ravdess_{actor:02}", "sad") for actor in range(1, 25)]
     clips += [clip("tess", "tess_YAF", "sad")]
     clips += [clip("indowave", f"indowave_0{actor}", "happy") for actor in range(1, 8)]
-    parts = voice_stages.split(stages, clips)
+    parts = curriculum.split(stages, clips)
     assert [(len(part.train), len(part.validation), len(part.test)) for part in parts] == [
         (15, 4, 6),
         (5, 0, 2),
@@ -139,7 +132,7 @@ def test_nobody_is_learned_from_in_one_stage_and_judged_in_another() -> None:
         clip("ravdess", f"ravdess_{actor:02}", kind) for actor in range(1, 25) for kind in ("sad", "calm")
     ]
     clips += [clip("tess", "tess_YAF", "sad")]
-    first, second = voice_stages.split([ENGLISH, other], clips)
+    first, second = curriculum.split([ENGLISH, other], clips)
     learned = {one.speaker for one in (*first.train, *second.train)}
     judged = {one.speaker for part in (first, second) for one in (*part.test, *part.validation)}
     assert not learned & judged
@@ -147,11 +140,11 @@ def test_nobody_is_learned_from_in_one_stage_and_judged_in_another() -> None:
     assert {one.kind for one in first.test} == {"sad"}, "calm is no class, so it is not judged"
     assert "calm" in {one.kind for one in first.train}
     placed = [replace(one, split="test") if one.speaker == "ravdess_02" else one for one in clips]
-    assert "ravdess_02" not in {one.speaker for one in voice_stages.split([ENGLISH, other], placed)[0].train}
+    assert "ravdess_02" not in {one.speaker for one in curriculum.split([ENGLISH, other], placed)[0].train}
     with pytest.raises(SettingsError, match=r"no clips of .*ravdess_24"):
-        voice_stages.split([ENGLISH], clips[:40])
+        curriculum.split([ENGLISH], clips[:40])
     with pytest.raises(SettingsError, match="nobody to learn from in tess"):
-        voice_stages.split([ENGLISH], clips[:-1])
+        curriculum.split([ENGLISH], clips[:-1])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +165,7 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(
     change: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "stage.toml"
-    text = voice_teacher.STAGES[0].read_text("utf-8")
+    text = curriculum.STAGES[0].read_text("utf-8")
     assert change in text
     path.write_text(text.replace(change, said, 1), "utf-8")
     assert main(["voice", "finetune", "--pretrained", "x", "--stages", str(path)]) == 2
@@ -184,9 +177,9 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(
 
 def test_no_corpus_and_no_class_prevails_and_what_is_rehearsed_has_its_share() -> None:
     clips = everybody()
-    stages = voice_stages.split(recipes(), clips)
+    stages = curriculum.split(recipes(), clips)
     learned = [one for part in stages for one in part.train]
-    chances = voice_finetune.chances(learned, voice_finetune.shares(recipes()))
+    chances = finetune.chances(learned, finetune.shares(recipes()))
     assert chances.sum() == pytest.approx(1)
 
     def share(**wanted: str) -> float:
@@ -206,7 +199,7 @@ def test_a_corpus_says_nothing_about_labels_it_lacks() -> None:
     stage = recipes()[1]
     clips = [one for one in everybody() if one.corpus == "indowave"]
     sounds = Sounds(clips, [sound(one).astype(np.float16) for one in clips])
-    examples = voice_finetune.Examples(stage, 1, sounds, np.full(len(clips), 1 / len(clips)))
+    examples = finetune.Examples(stage, 1, sounds, np.full(len(clips), 1 / len(clips)))
     x, wanted, allowed = next(examples.batches(0, CPU))
     assert x.shape == (16, 8000)
     assert allowed.all(0).tolist() == [label in PRESENT for label in VOICE_LABELS]
@@ -216,7 +209,7 @@ def test_a_corpus_says_nothing_about_labels_it_lacks() -> None:
     assert torch.equal(halves[0], x[0::2]), "two processes draw what one would have drawn"
     assert torch.equal(halves[1], x[1::2])
     mixed = replace(stage, augment=replace(stage.augment, mixup=0.5))
-    both = voice_finetune.Examples(mixed, 1, sounds, np.full(len(clips), 1 / len(clips)))
+    both = finetune.Examples(mixed, 1, sounds, np.full(len(clips), 1 / len(clips)))
     _, wanted, allowed = next(both.batches(0, CPU))
     torch.testing.assert_close(wanted.sum(1), torch.ones(16))
     assert (wanted.max(1).values < 0.9).any()
@@ -226,19 +219,19 @@ def test_waves_vary_in_speed_and_only_where_asked() -> None:
     random = np.random.default_rng(0)
     samples = sound(clip("ravdess", "ravdess_01", "fear"))
     quiet = replace(ENGLISH.augment, speed=0.0, reverb=0.0, noise=0.0, tilt_db=0.0)
-    np.testing.assert_allclose(voice_waves.colour(samples, quiet, random), samples, atol=1e-6)
-    np.testing.assert_array_equal(voice_waves.cut(samples, len(samples), quiet, random), samples)
-    assert len(voice_waves.cut(samples, 8000, replace(quiet, speed=0.2), random)) == 8000
+    np.testing.assert_allclose(waves.colour(samples, quiet, random), samples, atol=1e-6)
+    np.testing.assert_array_equal(waves.cut(samples, len(samples), quiet, random), samples)
+    assert len(waves.cut(samples, 8000, replace(quiet, speed=0.2), random)) == 8000
     loud = replace(quiet, noise=1.0, quietest_noise_db=-10.0, loudest_noise_db=-10.0)
-    noise = voice_waves.colour(samples, loud, random) - samples
-    assert np.sqrt((noise**2).mean()) == pytest.approx(voice_sounds.LEVEL * 10**-0.5, rel=0.01)
-    room = voice_waves.colour(np.eye(1, 8000, dtype=np.float32)[0], replace(quiet, reverb=1.0), random)
+    noise = waves.colour(samples, loud, random) - samples
+    assert np.sqrt((noise**2).mean()) == pytest.approx(speech.LEVEL * 10**-0.5, rel=0.01)
+    room = waves.colour(np.eye(1, 8000, dtype=np.float32)[0], replace(quiet, reverb=1.0), random)
     assert (room**2).sum() == pytest.approx(1, abs=0.15)
     assert (room[1:] ** 2).sum() > 0.005
 
 
 def test_layers_learn_from_the_top_and_the_lower_the_slower(pretrained: Path) -> None:
-    listener = voice_wav2vec2.load(str(pretrained), VOICE_LABELS)
+    listener = wav2vec2.load(str(pretrained), VOICE_LABELS)
     stage = ENGLISH
     learning: list[set[str]] = []
     for epoch in (0, 2, 14):
@@ -251,7 +244,7 @@ def test_layers_learn_from_the_top_and_the_lower_the_slower(pretrained: Path) ->
     assert frozen
     assert all("feature_extractor" in name for name in frozen)
     peaks: dict[float, int] = {}
-    for group in voice_finetune._groups(listener, stage):
+    for group in finetune._groups(listener, stage):
         peaks[group["peak"]] = peaks.get(group["peak"], 0) + sum(one.numel() for one in group["params"])
     rule = stage.optimiser
     assert sorted(peaks, reverse=True)[:3] == pytest.approx(
@@ -272,17 +265,15 @@ class Course:
     sounds: Sounds
 
     def run(self, folder: Path) -> list[list[Answers]]:
-        start = voice_wav2vec2.load(str(self.pretrained), VOICE_LABELS, seed=self.stages[0].seed)
-        return voice_finetune.run_all(
-            self.stages, self.parts, self.sounds, start, folder, place=CPU, quiet=True
-        )
+        start = wav2vec2.load(str(self.pretrained), VOICE_LABELS, seed=self.stages[0].seed)
+        return finetune.run_all(self.stages, self.parts, self.sounds, start, folder, place=CPU, quiet=True)
 
 
 @pytest.fixture(scope="module")
 def course(pretrained: Path) -> Course:
     clips = [one for one in everybody() if one.label]
     sounds = Sounds(clips, [sound(one).astype(np.float16) for one in clips])
-    return Course(pretrained, recipes(), voice_stages.split(recipes(), clips), sounds)
+    return Course(pretrained, recipes(), curriculum.split(recipes(), clips), sounds)
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +284,7 @@ def finished(course: Course, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def load(folder: Path) -> Listener:
-    return voice_wav2vec2.load(str(folder), VOICE_LABELS)
+    return wav2vec2.load(str(folder), VOICE_LABELS)
 
 
 def test_a_killed_run_ends_with_the_same_weights(
@@ -302,7 +293,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept, saves = voice_finetune.save, []
+    kept, saves = finetune.save, []
 
     def save_some(state: dict[str, object], path: Path) -> None:
         saves.append(path)
@@ -311,7 +302,7 @@ def test_a_killed_run_ends_with_the_same_weights(
         kept(state, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(voice_finetune, "save", save_some)
+        patch.setattr(finetune, "save", save_some)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 course.run(tmp_path)
@@ -336,7 +327,7 @@ def test_two_stages_learn_and_leave_their_traces(
     course: Course, finished: tuple[Path, list[list[Answers]]]
 ) -> None:
     folder, answers = finished
-    before, after = (voice_finetune.recall(row[0]) for row in answers[:2])
+    before, after = (finetune.recall(row[0]) for row in answers[:2])
     assert before < 0.4
     assert after > 0.55, "it learned the pitches, and reads them in speakers it never heard"
     frozen = "wav2vec2.feature_extractor.conv_layers.0.conv.weight"
@@ -357,7 +348,7 @@ def test_what_comes_out_is_what_transformers_reads(
     folder = finished[0] / "model"
     net = AutoModelForAudioClassification.from_pretrained(folder).eval()
     assert list(net.config.id2label.values()) == list(VOICE_LABELS)
-    samples = voice_sounds.stretch(course.sounds.samples[0], 0, 8000)
+    samples = speech.stretch(course.sounds.samples[0], 0, 8000)
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     asked = extractor(samples, sampling_rate=RATE_HZ, return_tensors="pt").input_values
     listener = load(folder)
@@ -390,7 +381,7 @@ def test_forgetting_is_a_number_and_absent_classes_are_named(tmp_path: Path) -> 
         [said(english, 6), said(indonesian, 9)],
     ]
     about = {"command": "…", "pretrained": "x", "parameters": 1}
-    found = voice_stage_report.table([ENGLISH, INDONESIAN], answers, about)
+    found = report.table([ENGLISH, INDONESIAN], answers, about)
     first, second = found["tests"]["english"], found["tests"]["indonesian"]
     assert [first["figures"][one]["uar"] for one in found["moments"]] == pytest.approx([0.2, 0.8, 0.6])
     assert first["gain"]["uar"] == pytest.approx(0.6)
@@ -405,7 +396,7 @@ def test_forgetting_is_a_number_and_absent_classes_are_named(tmp_path: Path) -> 
     assert final["uar"] == pytest.approx(0.9)
     # The wrong answers were labels that do not occur; without those the next best is none in particular.
     assert final["uar_among_present"] >= final["uar"]
-    text = voice_stage_report.write(tmp_path, found).read_text("utf-8")
+    text = report.write(tmp_path, found).read_text("utf-8")
     assert "+20.0" in text
     assert "nothing is known about angry, fear, sad" in text
     for name in ("stages.png", "english.png", "indonesian.png", "report.html", "report.json"):
@@ -446,15 +437,15 @@ def test_what_cannot_be_had_is_one_line(
         config = json.loads((tmp_path / name / "config.json").read_text("utf-8"))
         (tmp_path / name / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}), "utf-8")
     with pytest.raises(SettingsError, match=said) as caught:
-        voice_wav2vec2.load(name, VOICE_LABELS)
+        wav2vec2.load(name, VOICE_LABELS)
     assert "\n" not in str(caught.value)
 
 
 def test_a_crop_shorter_than_what_is_masked_is_refused(pretrained: Path) -> None:
-    listener = voice_wav2vec2.load(str(pretrained), VOICE_LABELS)
+    listener = wav2vec2.load(str(pretrained), VOICE_LABELS)
     listener.net.config.mask_time_length = 60
     with pytest.raises(SettingsError, match="masks 60 at once"):
-        voice_finetune._check_length(listener, tiny(ENGLISH))
+        finetune._check_length(listener, tiny(ENGLISH))
 
 
 def test_the_command_goes_from_clips_to_a_report(
@@ -462,7 +453,7 @@ def test_the_command_goes_from_clips_to_a_report(
 ) -> None:
     clips = [one for one in everybody() if one.label and one.kind != "calm"]
     monkeypatch.setattr(
-        voice_sounds,
+        speech,
         "load",
         lambda wanted, *_, **__: Sounds(list(wanted), [sound(one).astype(np.float16) for one in wanted]),
     )

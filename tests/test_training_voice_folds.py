@@ -1,4 +1,4 @@
-"""training.voice_folds and what stands around it: a corpus of made-up speakers, learned in seconds."""
+"""training.voice.crossvalidation and what uses it: a corpus of made-up speakers, learned in seconds."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ pytest.importorskip("litert_torch", reason="needs `make train-env`")
 from edge import manifest, runtimes  # noqa: E402
 from edge.types import VOICE_LABELS, SettingsError  # noqa: E402
 from tests.test_training_voice import clip, need_gate, tiny, write_corpus, write_model  # noqa: E402
-from training import (  # noqa: E402
-    model_toml,
-    voice_config,
-    voice_data,
-    voice_distil,
-    voice_fold_figures,
-    voice_fold_report,
-    voice_folds,
-    voice_order,
-    voice_train,
-)
+from training import model_toml  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.voice_config import Config  # noqa: E402
-from training.voice_data import Clip, Corpus  # noqa: E402
-from training.voice_folds import Answers  # noqa: E402
+from training.voice import (  # noqa: E402
+    corpora,
+    crossvalidation,
+    distillation,
+    fold_figures,
+    fold_report,
+    orders,
+    recipes,
+    train,
+)
+from training.voice.corpora import Clip, Corpus  # noqa: E402
+from training.voice.crossvalidation import Answers  # noqa: E402
+from training.voice.recipes import Config  # noqa: E402
 
 MODEL = Path(__file__).parents[1] / "models" / "voice-tone"
-CONFIG = voice_config.load(voice_config.DEFAULT)
+CONFIG = recipes.load(recipes.DEFAULT)
 
 
 def everybody() -> list[Clip]:
@@ -55,14 +55,14 @@ def everybody() -> list[Clip]:
 def test_every_speaker_is_judged_once_by_a_network_that_never_heard_them() -> None:
     clips = everybody()
     unnamed = [clip("ravdess", "ravdess_03", "surprise")]
-    parts = voice_folds.divide(clips, CONFIG, 4, unnamed)
+    parts = crossvalidation.divide(clips, CONFIG, 4, unnamed)
     judged = [one.speaker for part in parts for one in part.judged]
     people = {one.speaker for one in clips if one.corpus in {"ravdess", "nemo", "indowave"}}
     assert people <= set(judged)
     assert not any(name.startswith("tess") for name in judged), "two speakers are no folds"
     for part in parts:
         mine = {one.speaker for one in part.judged}
-        splits = voice_data.split(clips, part.config)
+        splits = corpora.split(clips, part.config)
         assert not mine & {one.speaker for one in (*splits.train, *splits.validation)}
         assert {one.speaker for one in splits.validation}, "thresholds come from somebody"
         assert not mine & {name for other in parts if other is not part for name in other.config.data.test}
@@ -76,20 +76,20 @@ def test_every_speaker_is_judged_once_by_a_network_that_never_heard_them() -> No
 @pytest.mark.parametrize("folds", [1, 99])
 def test_as_many_folds_as_there_are_people_for(folds: int) -> None:
     with pytest.raises(SettingsError, match="--folds"):
-        voice_folds.divide(everybody(), CONFIG, folds)
+        crossvalidation.divide(everybody(), CONFIG, folds)
 
 
 def test_a_corpus_left_out_is_nowhere_in_its_training() -> None:
     clips = everybody()
-    (part,) = voice_folds.leave_out(clips, CONFIG, ["nemo"])
-    splits = voice_data.split(clips, part.config)
+    (part,) = crossvalidation.leave_out(clips, CONFIG, ["nemo"])
+    splits = corpora.split(clips, part.config)
     assert not [one for one in (*splits.train, *splits.validation) if one.corpus == "nemo"]
     assert {one.corpus for one in part.judged} == {"nemo"}
     assert "ravdess_19" in {one.speaker for one in splits.train}, (
         "the others' test speakers have nothing to judge"
     )
     with pytest.raises(SettingsError, match="crema"):
-        voice_folds.leave_out(clips, CONFIG, ["crema"])
+        crossvalidation.leave_out(clips, CONFIG, ["crema"])
 
 
 def answers(name: str, actor: int, right: int, *, negative_below: float = 0.0) -> Answers:
@@ -117,7 +117,7 @@ def answers(name: str, actor: int, right: int, *, negative_below: float = 0.0) -
 
 
 def test_figures_of_folds_follow_from_the_answers() -> None:
-    found = voice_fold_figures.folds([answers("a", 1, 12), answers("b", 2, 6)])
+    found = fold_figures.folds([answers("a", 1, 12), answers("b", 2, 6)])
     assert found["clips"] == 24
     assert found["folds"]["a"]["uar"] == 1
     assert found["folds"]["b"]["uar"] == pytest.approx((1 + 5 * 0.5) / 6, abs=1e-4)
@@ -131,19 +131,19 @@ def test_figures_of_folds_follow_from_the_answers() -> None:
     assert found["parity"]["headline"]["onnx"]["uar_lost"] == 0
     text = json.dumps(found)
     assert "NaN" not in text
-    voice_fold_report.fold_sections(found | {"of": 2})
+    fold_report.fold_sections(found | {"of": 2})
 
 
 def test_false_readings_are_counted_by_the_hour_and_fewer_where_more_is_asked() -> None:
-    loose = voice_fold_figures.false_readings([answers("a", 1, 12), answers("b", 2, 12)])
+    loose = fold_figures.false_readings([answers("a", 1, 12), answers("b", 2, 12)])
     assert (loose["hours"], loose["utterances"], loose["per_hour"]) == (1.0, 8, 4.0)
     assert loose["by_label"] == {"angry": 4}
     assert loose["per_hour_twice"] == 2, "in each of both parts the second anger follows the first"
-    asked = voice_fold_figures.false_readings([answers("a", 1, 12, negative_below=0.7)])
+    asked = fold_figures.false_readings([answers("a", 1, 12, negative_below=0.7)])
     assert (asked["per_hour"], asked["per_hour_without_negative_below"]) == (2.0, 4.0)
     low, high = loose["per_hour_interval"]
     assert low < 4 < high
-    assert voice_fold_figures.poisson_interval(0)[1] == pytest.approx(3.69, abs=0.01)
+    assert fold_figures.poisson_interval(0)[1] == pytest.approx(3.69, abs=0.01)
 
 
 def recipe(config: Config) -> str:
@@ -206,7 +206,7 @@ def test_folds_are_trained_made_int8_judged_reported_and_not_trained_twice(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(voice_train, "train", never)
+    monkeypatch.setattr(train, "train", never)
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["uar"] == found["uar"]
     assert main([*command, "--epochs", "2"]) == 2
@@ -220,9 +220,9 @@ def test_folds_are_trained_made_int8_judged_reported_and_not_trained_twice(
 
 
 def test_orders_are_read_and_refused_by_name(tmp_path: Path) -> None:
-    orders = voice_order.load(voice_order.DEFAULT)
-    assert [stage.name for stage in orders[0].stages] == ["English", "Indonesian"]
-    epochs = {sum(stage.epochs for stage in order.stages) for order in orders}
+    found = orders.load(orders.DEFAULT)
+    assert [stage.name for stage in found[0].stages] == ["English", "Indonesian"]
+    epochs = {sum(stage.epochs for stage in order.stages) for order in found}
     assert len(epochs) == 1, "orders that are compared see as much"
     for text in (
         "",
@@ -231,7 +231,7 @@ def test_orders_are_read_and_refused_by_name(tmp_path: Path) -> None:
     ):
         (tmp_path / "order.toml").write_text(text, "utf-8")
         with pytest.raises(SettingsError, match="order"):
-            voice_order.load(tmp_path / "order.toml")
+            orders.load(tmp_path / "order.toml")
 
 
 @pytest.fixture
@@ -246,21 +246,21 @@ def corpus() -> Corpus:
 def test_a_stage_begins_with_what_the_one_before_learned(corpus: Corpus, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = replace(tiny(), epochs=1, examples=32)
-    first = voice_train.train(config, corpus, corpus, tmp_path / "1", quiet=True)
+    first = train.train(config, corpus, corpus, tmp_path / "1", quiet=True)
     still = replace(config, optimiser=replace(config.optimiser, rate=0.0))
-    second = voice_train.train(still, corpus, corpus, tmp_path / "2", start=first, quiet=True)
+    second = train.train(still, corpus, corpus, tmp_path / "2", start=first, quiet=True)
     for name, value in first.named_parameters():
         torch.testing.assert_close(dict(second.named_parameters())[name], value)
     with pytest.raises(SettingsError, match="start"):
-        voice_train.train(still, corpus, corpus, tmp_path / "2", quiet=True)
+        train.train(still, corpus, corpus, tmp_path / "2", quiet=True)
 
 
 def test_a_teacher_moves_the_targets_of_what_it_knows(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(tiny(), teacher_share=0.25, augment=replace(tiny().augment, smoothing=0.0))
     teaching = np.full((len(corpus.clips), 6), np.nan)
     teaching[:24] = np.eye(6)[5]
-    plain = voice_train.Examples(corpus, config)._targets
-    taught = voice_train.Examples(corpus, config, teaching)._targets
+    plain = train.Examples(corpus, config)._targets
+    taught = train.Examples(corpus, config, teaching)._targets
     np.testing.assert_allclose(taught[:24], 0.75 * plain[:24] + 0.25 * np.eye(6)[5])
     np.testing.assert_array_equal(taught[24], plain[24])
     np.testing.assert_allclose(taught.sum(1), 1, rtol=1e-6)
@@ -274,43 +274,43 @@ def test_a_shipped_model_and_a_fine_tuned_one_may_teach(
     clips.append(clip("esc10", "freesound_1", "rain"))
     write_corpus(tmp_path, clips)
     cache = tmp_path / "cache"
-    said = voice_distil.ask(MODEL, clips, tmp_path, cache, tmp_path / "run", quiet=True)
+    said = distillation.ask(MODEL, clips, tmp_path, cache, tmp_path / "run", quiet=True)
     np.testing.assert_allclose(said[:2].sum(1), 1)
     assert np.isnan(said[2]).all()
     for one in clips:
         (tmp_path / one.path).write_bytes(b"")
-    again = voice_distil.ask(MODEL, clips, tmp_path, cache, tmp_path / "run", quiet=True)
+    again = distillation.ask(MODEL, clips, tmp_path, cache, tmp_path / "run", quiet=True)
     np.testing.assert_array_equal(again, said)
     with pytest.raises(SettingsError, match="--teacher"):
-        voice_distil.ask(tmp_path / "nobody", clips, tmp_path, cache, tmp_path / "run", quiet=True)
+        distillation.ask(tmp_path / "nobody", clips, tmp_path, cache, tmp_path / "run", quiet=True)
 
     pytest.importorskip("transformers", reason="needs `make train-env`")
-    from training import voice_wav2vec2  # noqa: PLC0415
+    from training.voice.teacher import wav2vec2  # noqa: PLC0415
 
     write_corpus(tmp_path, clips)
-    voice_wav2vec2.write_untrained(tmp_path / "hub", "tiny")
+    wav2vec2.write_untrained(tmp_path / "hub", "tiny")
     labels = list(reversed(VOICE_LABELS))
-    voice_wav2vec2.load(str(tmp_path / "hub"), labels).save(tmp_path / "teacher" / "model")
-    told = voice_distil.ask(tmp_path / "teacher", clips, tmp_path, cache, tmp_path / "run2", quiet=True)
+    wav2vec2.load(str(tmp_path / "hub"), labels).save(tmp_path / "teacher" / "model")
+    told = distillation.ask(tmp_path / "teacher", clips, tmp_path, cache, tmp_path / "run2", quiet=True)
     np.testing.assert_allclose(told[:2].sum(1), 1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}", "utf-8")
     with pytest.raises(SettingsError, match="neither a model folder"):
-        voice_distil.ask(tmp_path / "other", clips, tmp_path, cache, tmp_path / "run3", quiet=True)
+        distillation.ask(tmp_path / "other", clips, tmp_path, cache, tmp_path / "run3", quiet=True)
 
 
 def test_what_is_tried_for_negative_claims_is_calm_speech_as_it_is_and_higher(corpus: Corpus) -> None:
     config = tiny()
     calm = corpus.select(one for one in corpus.clips if one.label == "neutral")
     outliers = corpus.select(one for one in corpus.clips if one.label is None)
-    found = voice_train.unmoved(outliers, calm, config)
-    assert found.shape == (1 + 4 * (1 + len(voice_train.CHILD_FACTORS)), config.input.frames, 32, 1)
-    np.testing.assert_allclose(found[1:5], voice_train.centred(calm, config)[0], rtol=1e-5)
+    found = train.unmoved(outliers, calm, config)
+    assert found.shape == (1 + 4 * (1 + len(train.CHILD_FACTORS)), config.input.frames, 32, 1)
+    np.testing.assert_allclose(found[1:5], train.centred(calm, config)[0], rtol=1e-5)
 
 
 def test_edited_corpora_are_read_over_noise(tmp_path: Path) -> None:
     from edge.tone import ToneReader  # noqa: PLC0415
-    from training.voice_hearing import Heard  # noqa: PLC0415
+    from training.voice.hearing import Heard  # noqa: PLC0415
 
     model = write_model(tmp_path, tiny())
     heard: list[np.ndarray] = []
@@ -324,7 +324,7 @@ def test_edited_corpora_are_read_over_noise(tmp_path: Path) -> None:
     silent[4000:8000] = 0.2
     for corpus_name in ("indowave", "ravdess"):
         one = Heard(clip(corpus_name, "a", "happy"), 1.0, [], silent)
-        voice_folds.read_clip(Ear(model, runtimes.load(model, "fake")), one)
+        crossvalidation.read_clip(Ear(model, runtimes.load(model, "fake")), one)
     assert (heard[0] == 0).sum() == 0
     assert (heard[1] == 0).sum() == 12_000
 

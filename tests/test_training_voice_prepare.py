@@ -1,4 +1,4 @@
-"""training.voice_prepare: from long recordings to a folder that can be trained on."""
+"""training.voice.prepare.commands: from long recordings to a folder that can be trained on."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from edge.types import RATE_HZ, EdgeError, FloatArray, ModelError, SettingsError
 from edge.vad import WINDOW
 from edge.words import VOICE_LABELS
 from tests.conftest import SHARED
-from training import (
-    voice_agreement,
-    voice_config,
-    voice_cut,
-    voice_data,
-    voice_folder,
-    voice_prepare,
-    voice_recordings,
-    voice_sheets,
-    voice_splits,
-    voice_tables,
-    voice_votes,
+from training.voice import corpora, recipes
+from training.voice.prepare import (
+    agreement,
+    ballots,
+    collection,
+    cutting,
+    recordings,
+    sheets,
+    splits,
+    tables,
 )
-from training.voice_agreement import MISSING
-from training.voice_tables import Row
+from training.voice.prepare import commands as prepare_commands
+from training.voice.prepare.agreement import MISSING
+from training.voice.prepare.tables import Row
 
 
 class LoudGate:
@@ -63,12 +62,12 @@ class KilledError(BaseException):
 @pytest.fixture(autouse=True)
 def gate(monkeypatch: pytest.MonkeyPatch) -> LoudGate:
     one = LoudGate()
-    monkeypatch.setattr(voice_prepare, "open_gate", lambda: one)
+    monkeypatch.setattr(prepare_commands, "open_gate", lambda: one)
     return one
 
 
 def prepare(*arguments: object) -> int:
-    return voice_prepare.main([str(one) for one in arguments])
+    return prepare_commands.main([str(one) for one in arguments])
 
 
 def tone(seconds: float, rate: int = RATE_HZ, hz: float = 300.0) -> FloatArray:
@@ -91,7 +90,7 @@ def record(
 
 
 def manifest(folder: Path) -> list[Row]:
-    return voice_folder.read(folder)
+    return collection.read(folder)
 
 
 def clips_on_disk(folder: Path) -> set[str]:
@@ -117,7 +116,7 @@ def test_a_recording_sounds_as_the_kit_would_hear_it(
     path = record(tmp_path / name, (0.5, 3.0), rate=rate, channels=channels)
     with sources.open_microphone(sources.replay_uri(str(path), speed=0)) as microphone:
         kit = list(microphone)
-    mine = list(voice_recordings.listen(voice_recordings.inspect(path)))
+    mine = list(recordings.listen(recordings.inspect(path)))
     assert [block.at for block in mine] == [block.at for block in kit]
     np.testing.assert_allclose(
         np.concatenate([block.samples for block in mine]),
@@ -131,10 +130,10 @@ def test_a_long_recording_does_not_fill_memory(tmp_path: Path) -> None:
     with soundfile.SoundFile(path, "w", 8000, 1) as file:
         for _ in range(10):
             file.write(np.zeros(60 * 8000, np.int16))
-    recording = voice_recordings.inspect(path)
+    recording = recordings.inspect(path)
     assert recording.duration_s == 600
     tracemalloc.start()
-    blocks = sum(1 for _ in voice_recordings.listen(recording))
+    blocks = sum(1 for _ in recordings.listen(recording))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert blocks == math.ceil(600 * RATE_HZ / WINDOW)
@@ -145,13 +144,13 @@ def test_a_long_recording_does_not_fill_memory(tmp_path: Path) -> None:
 def test_a_torn_recording_is_told_from_a_whole_one(tmp_path: Path, name: str) -> None:
     whole = tmp_path / name
     soundfile.write(whole, np.random.default_rng(0).normal(0, 0.1, 5 * RATE_HZ), RATE_HZ)
-    recording = voice_recordings.inspect(whole)
-    assert sum(1 for _ in voice_recordings.listen(recording)) >= 5 * RATE_HZ // WINDOW
+    recording = recordings.inspect(whole)
+    assert sum(1 for _ in recordings.listen(recording)) >= 5 * RATE_HZ // WINDOW
     torn = tmp_path / f"torn-{name}"
     torn.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     with pytest.raises(SourceError, match="torn"):
-        list(voice_recordings.listen(voice_recordings.inspect(torn)))
-    there = sum(1 for _ in voice_recordings.listen(voice_recordings.inspect(torn), torn=True))
+        list(recordings.listen(recordings.inspect(torn)))
+    there = sum(1 for _ in recordings.listen(recordings.inspect(torn), torn=True))
     assert 1.5 < there * WINDOW / RATE_HZ < 4
 
 
@@ -187,7 +186,7 @@ def test_the_manifest_has_the_columns_of_the_corpora(tmp_path: Path) -> None:
     if not path.exists():
         pytest.skip(f"{path} is not there")
     with path.open(encoding="utf-8") as file:
-        assert tuple(next(csv.reader(file))) == voice_folder.CORPUS_COLUMNS
+        assert tuple(next(csv.reader(file))) == collection.CORPUS_COLUMNS
 
 
 def test_cutting_again_cuts_nothing_twice_whatever_the_file_is_called(tmp_path: Path, gate: LoudGate) -> None:
@@ -209,7 +208,7 @@ def test_labels_and_splits_and_own_columns_outlive_another_cut(tmp_path: Path) -
     out = tmp_path / "out"
     prepare("cut", record(tmp_path / "a.wav", (1, 3)), "--out", out, "--speaker", "ani")
     rows = manifest(out)
-    voice_folder.write(out, [row | {"emotion": "sad", "split": "test", "room": "3b"} for row in rows])
+    collection.write(out, [row | {"emotion": "sad", "split": "test", "room": "3b"} for row in rows])
     again = record(tmp_path / "b.wav", (1, 3), hz=500)
     assert prepare("cut", again, tmp_path / "a.wav", "--out", out, "--speaker", "budi") == 0
     old, new = manifest(out)
@@ -224,7 +223,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     whole = tmp_path / "whole" / "x"
     assert prepare("cut", *paths, "--out", whole) == 0
     out = tmp_path / "torn" / "x"
-    write, calls = voice_tables.write_bytes, 0
+    write, calls = tables.write_bytes, 0
 
     def fragile(path: Path, data: bytes) -> None:
         nonlocal calls
@@ -235,13 +234,13 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
             raise KilledError
         write(path, data)
 
-    monkeypatch.setattr(voice_tables, "write_bytes", fragile)
+    monkeypatch.setattr(tables, "write_bytes", fragile)
     with monkeypatch.context() as patch:  # a kill runs no clean-up
-        patch.setattr(voice_cut.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(cutting.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(KilledError):
             prepare("cut", *paths, "--out", out)
     assert len(manifest(out)) == 2
-    monkeypatch.setattr(voice_tables, "write_bytes", write)
+    monkeypatch.setattr(tables, "write_bytes", write)
     assert prepare("cut", *paths, "--out", out) == 0
     assert manifest(out) == manifest(whole)
     assert clips_on_disk(out) == clips_on_disk(whole)
@@ -309,7 +308,7 @@ def test_speakers_come_from_a_map_as_spreadsheets_save_it(
 
 
 def test_two_commands_do_not_change_a_folder_at_once(tmp_path: Path) -> None:
-    with voice_folder.alone(tmp_path), pytest.raises(SettingsError, match="another command"):
+    with collection.alone(tmp_path), pytest.raises(SettingsError, match="another command"):
         prepare("cut", record(tmp_path / "a.wav", (1, 3)), "--out", tmp_path)
     assert prepare("cut", tmp_path / "a.wav", "--out", tmp_path) == 0
 
@@ -325,7 +324,7 @@ def test_the_real_gate_cuts_real_speech(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     random, parts, spoken, at = np.random.default_rng(0), [], [], 0.0
     for path in sorted(folder.glob("03-01-05-02-*.ogg")):  # strong anger: loud enough for any gate
-        samples = voice_data.read_sound(path)
+        samples = corpora.read_sound(path)
         parts += [np.zeros(RATE_HZ), samples / np.abs(samples).max() / 2]
         spoken.append((at + 1, at + 1 + len(samples) / RATE_HZ))
         at = spoken[-1][1]
@@ -346,7 +345,7 @@ def rows_of(*clips: tuple[str, str, str]) -> list[Row]:
     """Rows for clip name, recording and speaker."""
     return [
         {
-            **dict.fromkeys(voice_folder.COLUMNS, ""),
+            **dict.fromkeys(collection.COLUMNS, ""),
             "path": f"clips/{recording}/{clip}.flac",
             "corpus": "mine",
         }
@@ -360,7 +359,7 @@ def folder(tmp_path: Path) -> Path:
     """Ten clips by two people, prepared."""
     made = tmp_path / "mine"
     rows = rows_of(*((f"c{number}", f"r{number % 3}", f"s{number % 3}") for number in range(10)))
-    voice_folder.write(made, rows)
+    collection.write(made, rows)
     for row in rows:
         (made / row["path"]).parent.mkdir(parents=True, exist_ok=True)
         (made / row["path"]).write_bytes(row["path"].encode())
@@ -384,7 +383,7 @@ def test_a_sheet_opens_in_spreadsheets_and_gives_nothing_away(folder: Path, tmp_
     assert orders[0] != orders[1]
     assert orders[0] != sorted(orders[0])
     assert prepare("sheet", folder, "--annotators", "ani", "--out", tmp_path / "again") == 0
-    again = voice_tables.read(tmp_path / "again" / "ani.csv", ("clip",))[1]
+    again = tables.read(tmp_path / "again" / "ani.csv", ("clip",))[1]
     assert [row["clip"] for _, row in again] == orders[0]
     assert (tmp_path / "again" / again[0][1]["play"]).is_file()
     with pytest.raises(SettingsError, match="exists"):
@@ -399,7 +398,7 @@ def test_an_annotator_needs_a_name_that_makes_a_file(folder: Path, tmp_path: Pat
 
 
 def test_a_clip_that_is_called_by_its_label_is_refused(tmp_path: Path) -> None:
-    voice_folder.write(tmp_path, rows_of(("OAF_back_angry", "r", "s")))
+    collection.write(tmp_path, rows_of(("OAF_back_angry", "r", "s")))
     with pytest.raises(SettingsError, match="angry"):
         prepare("sheet", tmp_path, "--annotators", "ani", "--out", tmp_path / "sheets")
 
@@ -434,32 +433,30 @@ def test_sheets_come_back_from_any_spreadsheet_and_the_majority_counts(
         ),
     ]
     assert prepare("labels", folder, *sheets) == 0
-    labels = {voice_folder.clip_name(row): (row["emotion"], row["emotion5"]) for row in manifest(folder)}
+    labels = {collection.clip_name(row): (row["emotion"], row["emotion5"]) for row in manifest(folder)}
     assert labels["c0"] == ("angry", "angry")
     assert labels["c1"] == ("uncertain", "other")
     assert labels["c2"] == labels["c3"] == labels["c4"] == ("", "")
     said = capsys.readouterr().out
     assert "c2  ani happy, budi fear, citra sad" in said
     assert "c3  ani disgust, budi neutral" in said
-    votes = voice_votes.read(folder)
+    votes = ballots.read(folder)
     assert len(votes) == 11
     assert votes["c1", "budi"] == "uncertain"
     # Again, with one sheet put right: nothing is doubled, the newer vote counts.
     before = manifest(folder)
     assert prepare("labels", folder, *sheets) == 0
-    assert (voice_votes.read(folder), manifest(folder)) == (votes, before)
+    assert (ballots.read(folder), manifest(folder)) == (votes, before)
     assert prepare("labels", folder, fill(tmp_path / "citra.csv", {"c2": "senang"})) == 0
     assert "0 new votes, 1 changed" in capsys.readouterr().out
-    assert len(voice_votes.read(folder)) == 11
-    assert {voice_folder.clip_name(row): row["emotion"] for row in manifest(folder)}["c2"] == "happy"
+    assert len(ballots.read(folder)) == 11
+    assert {collection.clip_name(row): row["emotion"] for row in manifest(folder)}["c2"] == "happy"
     # Whoever has voted is not asked again, and only what is undecided goes to a fourth.
     assert prepare("sheet", folder, "--annotators", "ani,dewi", "--out", tmp_path / "more") == 0
-    assert len(voice_tables.read(tmp_path / "more" / "ani.csv", ("clip",))[1]) == 6
-    assert len(voice_tables.read(tmp_path / "more" / "dewi.csv", ("clip",))[1]) == 10
+    assert len(tables.read(tmp_path / "more" / "ani.csv", ("clip",))[1]) == 6
+    assert len(tables.read(tmp_path / "more" / "dewi.csv", ("clip",))[1]) == 10
     assert prepare("sheet", folder, "--annotators", "eko", "--out", tmp_path / "more", "--undecided") == 0
-    assert [row["clip"] for _, row in voice_tables.read(tmp_path / "more" / "eko.csv", ("clip",))[1]] == [
-        "c3"
-    ]
+    assert [row["clip"] for _, row in tables.read(tmp_path / "more" / "eko.csv", ("clip",))[1]] == ["c3"]
 
 
 @pytest.mark.parametrize(
@@ -512,13 +509,11 @@ def test_what_is_no_filled_sheet_is_one_line(folder: Path, tmp_path: Path, data:
 
 def test_every_label_has_its_word_in_both_languages() -> None:
     words = ["marah", "jijik", "takut", "senang", "sedih", "netral"]
-    assert [voice_sheets.label_of(word) for word in words] == list(VOICE_LABELS)
-    assert [voice_sheets.label_of(word.upper()) for word in VOICE_LABELS] == list(VOICE_LABELS)
-    assert {voice_sheets.label_of(word) for word in ("tidak pasti", "Tidak_Pasti", "uncertain")} == {
-        "uncertain"
-    }
-    assert voice_sheets.label_of("terkejut") is None
-    assert voice_sheets.label_of("") is None
+    assert [sheets.label_of(word) for word in words] == list(VOICE_LABELS)
+    assert [sheets.label_of(word.upper()) for word in VOICE_LABELS] == list(VOICE_LABELS)
+    assert {sheets.label_of(word) for word in ("tidak pasti", "Tidak_Pasti", "uncertain")} == {"uncertain"}
+    assert sheets.label_of("terkejut") is None
+    assert sheets.label_of("") is None
 
 
 @pytest.mark.parametrize(
@@ -532,7 +527,7 @@ def test_every_label_has_its_word_in_both_languages() -> None:
     ],
 )
 def test_a_majority_is_more_than_half(votes: list[str], label: str | None) -> None:
-    assert voice_votes.majority(votes) == label
+    assert ballots.majority(votes) == label
 
 
 # Agreement
@@ -551,10 +546,10 @@ Alpha-Reliability, https://repository.upenn.edu/asc_papers/43, which gives 0.743
 
 
 def test_alpha_is_that_of_krippendorffs_own_example() -> None:
-    counts = voice_agreement.count(KRIPPENDORFF, 6)
+    counts = agreement.count(KRIPPENDORFF, 6)
     assert counts.sum() == 41
-    assert voice_agreement.alpha(counts) == pytest.approx(0.743, abs=5e-4)
-    low, high = voice_agreement.alpha_interval(counts)
+    assert agreement.alpha(counts) == pytest.approx(0.743, abs=5e-4)
+    low, high = agreement.alpha_interval(counts)
     assert low < 0.743 < high
     assert 0.2 < high - low < 0.8
 
@@ -563,46 +558,46 @@ def test_alpha_of_two_observers_is_that_of_krippendorffs_part_b() -> None:
     """The same paper's nominal data of two observers: 0.692."""
     said = "aabbdcccedda", "babbbccceddd"
     first, second = (np.array(["abcde".index(one) for one in row]) for row in said)
-    found = voice_agreement.alpha(voice_agreement.count(np.stack([first, second], 1), 5))
+    found = agreement.alpha(agreement.count(np.stack([first, second], 1), 5))
     assert found == pytest.approx(0.692, abs=5e-4)
 
 
 def test_alpha_at_its_ends() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 2000)
-    same = voice_agreement.count(np.stack([labels, labels, labels], 1), 4)
-    assert voice_agreement.alpha(same) == 1
-    assert voice_agreement.alpha_interval(same) == (1, 1)
-    chance = voice_agreement.count(random.integers(0, 4, (2000, 3)), 4)
-    assert abs(voice_agreement.alpha(chance)) < 0.03
-    low, high = voice_agreement.alpha_interval(chance)
+    same = agreement.count(np.stack([labels, labels, labels], 1), 4)
+    assert agreement.alpha(same) == 1
+    assert agreement.alpha_interval(same) == (1, 1)
+    chance = agreement.count(random.integers(0, 4, (2000, 3)), 4)
+    assert abs(agreement.alpha(chance)) < 0.03
+    low, high = agreement.alpha_interval(chance)
     assert low < 0 < high
-    alone = voice_agreement.count(np.array([[1, MISSING], [MISSING, 2]]), 4)
-    assert math.isnan(voice_agreement.alpha(alone))
-    assert all(map(math.isnan, voice_agreement.alpha_interval(alone)))
-    assert math.isnan(voice_agreement.alpha(voice_agreement.count(np.ones((5, 2), np.int64), 4)))
+    alone = agreement.count(np.array([[1, MISSING], [MISSING, 2]]), 4)
+    assert math.isnan(agreement.alpha(alone))
+    assert all(map(math.isnan, agreement.alpha_interval(alone)))
+    assert math.isnan(agreement.alpha(agreement.count(np.ones((5, 2), np.int64), 4)))
 
 
 def test_kappa_counts_what_both_have_labelled() -> None:
     first = np.repeat([0, 0, 1, 1, MISSING, 0], [20, 5, 10, 15, 3, 2])
     second = np.repeat([0, 1, 0, 1, 1, MISSING], [20, 5, 10, 15, 3, 2])
-    kappa, shared = voice_agreement.kappa(first, second)
+    kappa, shared = agreement.kappa(first, second)
     assert shared == 50
     assert kappa == pytest.approx(0.4)  # (0.7 - 0.5) / (1 - 0.5)
-    assert math.isnan(voice_agreement.kappa(first[-2:], second[-2:])[0])
-    assert math.isnan(voice_agreement.kappa(np.ones(5, int), np.ones(5, int))[0])
+    assert math.isnan(agreement.kappa(first[-2:], second[-2:])[0])
+    assert math.isnan(agreement.kappa(np.ones(5, int), np.ones(5, int))[0])
 
 
 def test_agreement_by_label_tells_the_labels_apart() -> None:
     votes = np.array([[0, 0], [0, 0], [1, 2], [2, 1], [1, 1]])
-    found = voice_agreement.agreement_by_label(voice_agreement.count(votes, 4))
+    found = agreement.agreement_by_label(agreement.count(votes, 4))
     assert found[:3] == pytest.approx([1, 0.5, 0])
     assert math.isnan(found[3])
 
 
 def test_agreement_is_told_for_each_annotator_and_pair() -> None:
     votes = {("c0", "ani"): "sad", ("c0", "budi"): "sad", ("c1", "ani"): "happy", ("c1", "budi"): "uncertain"}
-    said = voice_votes.describe(votes | {("c2", "citra"): "fear"})
+    said = ballots.describe(votes | {("c2", "citra"): "fear"})
     assert "3 clips with votes, 2 with two or more" in said
     assert "ani, budi" in said
     assert ["citra", "1", "0"] in [line.split() for line in said.splitlines()]
@@ -630,15 +625,15 @@ def classroom(seed: int, people: int, *, labelled: bool = True) -> list[Row]:
 @pytest.mark.parametrize("seed", range(5))
 def test_no_speaker_and_no_recording_crosses_and_shares_are_near(seed: int) -> None:
     rows = classroom(seed, 30)
-    voice_splits.assign(rows, test=0.2, validation=0.1, seed=seed)
-    assert voice_splits.crossings(rows) == []
+    splits.assign(rows, test=0.2, validation=0.1, seed=seed)
+    assert splits.crossings(rows) == []
     places: dict[tuple[str, str], set[str]] = {}
     for row in rows:  # the same, counted by hand
         for name in row["speaker"].split("+"):
             places.setdefault(("speaker", name), set()).add(row["split"])
         places.setdefault(("recording", row["recording"]), set()).add(row["split"])
     assert all(len(where) == 1 for where in places.values())
-    found = {share.split: share for share in voice_splits.shares(rows)}
+    found = {share.split: share for share in splits.shares(rows)}
     for split, wanted in (("train", 0.7), ("validation", 0.1), ("test", 0.2)):
         assert found[split].part == pytest.approx(wanted, abs=0.05)
         for label in VOICE_LABELS[:3]:
@@ -650,22 +645,22 @@ def test_a_crossing_is_found() -> None:
     rows = rows_of(("a", "r0", "s0"), ("b", "r1", "s0+s1"), ("c", "r1", "s1"), ("d", "r2", "s2"))
     for row, split in zip(rows, ["train", "test", "test", ""], strict=True):
         row["split"] = split
-    assert voice_splits.crossings(rows) == ["speaker s0 is in test and train"]
+    assert splits.crossings(rows) == ["speaker s0 is in test and train"]
     rows[2]["split"] = "validation"
-    assert len(voice_splits.crossings(rows)) == 3
+    assert len(splits.crossings(rows)) == 3
 
 
 def test_groups_hang_together_over_speakers_and_recordings() -> None:
     rows = rows_of(
         ("a", "r0", "s0"), ("b", "r1", "s0+s1"), ("c", "r2", "s1"), ("d", "r3", "s3"), ("e", "r4", "")
     )
-    assert voice_splits.groups(rows) == [[0, 1, 2], [3], [4]]
+    assert splits.groups(rows) == [[0, 1, 2], [3], [4]]
 
 
 def test_the_same_seed_splits_alike_whatever_the_rows_order() -> None:
     rows, turned = classroom(3, 20), classroom(3, 20)[::-1]
     for some in (rows, turned):
-        voice_splits.assign(some, test=0.2, validation=0.1, seed=4)
+        splits.assign(some, test=0.2, validation=0.1, seed=4)
     assert [row["split"] for row in rows] == [row["split"] for row in turned[::-1]]
 
 
@@ -673,27 +668,27 @@ def test_every_split_gets_labelled_clips_even_where_few_are() -> None:
     rows = classroom(5, 12, labelled=False)
     for speaker in ("s0", "s4", "s8"):
         next(row for row in rows if row["speaker"] == speaker)["emotion"] = "sad"
-    voice_splits.assign(rows, test=0.2, validation=0.1)
+    splits.assign(rows, test=0.2, validation=0.1)
     assert {row["split"] for row in rows if row["emotion"]} == {"train", "validation", "test"}
 
 
 def test_what_was_placed_can_stay(tmp_path: Path) -> None:
     rows = classroom(6, 20)
-    voice_splits.assign(rows, test=0.2, validation=0.1, seed=1)
+    splits.assign(rows, test=0.2, validation=0.1, seed=1)
     before = [row["split"] for row in rows]
     test_speaker = next(
         row["speaker"] for row in rows if row["split"] == "test" and "+" not in row["speaker"]
     )
     news = rows_of(*((f"n{number}", f"new{number}", f"n{number}") for number in range(10)))
     news += rows_of(("again", "another", test_speaker))
-    voice_splits.assign([*rows, *news], test=0.2, validation=0.1, seed=2, keep=True)
+    splits.assign([*rows, *news], test=0.2, validation=0.1, seed=2, keep=True)
     assert [row["split"] for row in rows] == before
     assert news[-1]["split"] == "test"
-    assert voice_splits.crossings([*rows, *news]) == []
+    assert splits.crossings([*rows, *news]) == []
     train_speaker = next(row["speaker"] for row in rows if row["split"] == "train")
     tie = rows_of(("tie", "tie", f"{test_speaker}+{train_speaker}"))
     with pytest.raises(SettingsError, match="--keep"):
-        voice_splits.assign([*rows, *tie], test=0.2, validation=0.1, keep=True)
+        splits.assign([*rows, *tie], test=0.2, validation=0.1, keep=True)
 
 
 @pytest.mark.parametrize(
@@ -705,7 +700,7 @@ def test_what_was_placed_can_stay(tmp_path: Path) -> None:
     ],
 )
 def test_a_split_that_cannot_be_is_one_line(tmp_path: Path, arguments: list[str], reason: str) -> None:
-    voice_folder.write(tmp_path, rows_of(("a", "r0", "s0"), ("b", "r1", "s0"), ("c", "r2", "s1")))
+    collection.write(tmp_path, rows_of(("a", "r0", "s0"), ("b", "r1", "s0"), ("c", "r2", "s1")))
     with pytest.raises(SettingsError, match=reason):
         prepare("split", tmp_path, *arguments)
     assert {row["split"] for row in manifest(tmp_path)} == {""}
@@ -713,7 +708,7 @@ def test_a_split_that_cannot_be_is_one_line(tmp_path: Path, arguments: list[str]
 
 
 def test_nobody_knows_whether_a_nameless_speaker_crosses(tmp_path: Path) -> None:
-    voice_folder.write(tmp_path, rows_of(*((f"c{number}", f"r{number}", "") for number in range(5))))
+    collection.write(tmp_path, rows_of(*((f"c{number}", f"r{number}", "") for number in range(5))))
     with pytest.raises(SettingsError, match="have no speaker"):
         prepare("split", tmp_path)
     assert prepare("split", tmp_path, "--recordings-are-speakers") == 0
@@ -726,8 +721,8 @@ def test_check_proves_that_nothing_crosses_and_nothing_is_missing(
     assert prepare("check", folder) == 0
     assert "none of 3 speakers and 3 recordings is in two splits" in capsys.readouterr().out
     rows = manifest(folder)
-    rows[0]["split"] = next(name for name in voice_data.SPLITS if name != rows[0]["split"])
-    voice_folder.write(folder, rows)
+    rows[0]["split"] = next(name for name in corpora.SPLITS if name != rows[0]["split"])
+    collection.write(folder, rows)
     (folder / rows[1]["path"]).unlink()
     assert prepare("check", folder) == 2
     said = capsys.readouterr().err
@@ -739,20 +734,20 @@ def test_check_proves_that_nothing_crosses_and_nothing_is_missing(
 
 
 def test_training_follows_the_folders_own_splits(folder: Path) -> None:
-    config = voice_config.load(voice_config.DEFAULT)
+    config = recipes.load(recipes.DEFAULT)
     config.data.corpora["mine"] = 1.0
     rows = manifest(folder)
     for row in rows[:9]:
         row["emotion"] = "sad"
     rows[9]["emotion"] = "uncertain"
-    voice_folder.write(folder, rows)
+    collection.write(folder, rows)
     assert prepare("split", folder) == 0
-    parts = voice_data.split(voice_data.read_manifest(folder), config)
+    parts = corpora.split(corpora.read_manifest(folder), config)
     assert sorted(map(len, (parts.train, parts.validation, parts.test))) == [3, 3, 3]
     people = [{clip.speaker for clip in part} for part in (parts.train, parts.validation, parts.test)]
     assert [len(one) for one in people] == [1, 1, 1]
     del config.data.corpora["mine"]  # a recipe that does not know it only measures on it
-    assert len(voice_data.split(voice_data.read_manifest(folder), config).test) == 9
+    assert len(corpora.split(corpora.read_manifest(folder), config).test) == 9
 
 
 @pytest.mark.parametrize(("split", "reason"), [("", "no split"), ("tets", "tets")])
@@ -760,24 +755,24 @@ def test_training_refuses_a_folder_that_is_split_in_part(folder: Path, split: st
     assert prepare("split", folder) == 0
     rows = manifest(folder)
     rows[0]["split"] = split
-    voice_folder.write(folder, rows)
+    collection.write(folder, rows)
     with pytest.raises(SettingsError, match=reason):
-        voice_data.read_manifest(folder)
+        corpora.read_manifest(folder)
 
 
 # Tables
 
 
 def test_a_full_disk_leaves_the_table_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    voice_folder.write(tmp_path, rows_of(("a", "r", "s")))
+    collection.write(tmp_path, rows_of(("a", "r", "s")))
     before = (tmp_path / "manifest.csv").read_bytes()
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(voice_tables.os, "fsync", full)
+    monkeypatch.setattr(tables.os, "fsync", full)
     with pytest.raises(SettingsError, match="No space left"):
-        voice_folder.write(tmp_path, [])
+        collection.write(tmp_path, [])
     assert (tmp_path / "manifest.csv").read_bytes() == before
 
 

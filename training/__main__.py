@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from edge.types import EdgeError
 
-TASKS = {"face": "training.face", "voice": "training.voice"}
+TASKS = {"face": "training.face.commands", "voice": "training.voice.commands"}
 """Each module answers to ``main(arguments)`` and is imported only when asked for."""
 
 

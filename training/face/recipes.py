@@ -1,0 +1,101 @@
+"""The recipe of the expression model: training/face.toml, read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.manifest import ImageInput
+from training import recipe
+from training.face.augment import Augment
+
+DEFAULT = Path(__file__).parents[1] / "face.toml"
+"""What models/face-expression took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Shape of the network; see FaceNet."""
+
+    widths: list[int]
+    blocks: list[int]
+    squeeze: int
+    features: int
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimiser:
+    """SGD with Nesterov momentum, linear warm-up, half a cosine to zero."""
+
+    rate: float
+    momentum: float
+    weight_decay: float
+    warmup: float
+    ema: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is learned; see fer2013.targets."""
+
+    votes: float
+    votes_head: float
+    balance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distil:
+    """Learning from what other networks answer (Hinton et al. 2015)."""
+
+    teachers: list[str]
+    """Run folders; their probabilities are averaged. None: no distillation."""
+    share: float
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """training/face.toml, where every key is explained."""
+
+    start: str
+    """Run folder whose averaged weights are the beginning; empty for random ones."""
+    seed: int
+    epochs: int
+    batch: int
+    net: Net
+    input: ImageInput
+    optimiser: Optimiser
+    target: Target
+    distil: Distil
+    augment: Augment
+
+
+_TABLES = {
+    "net": Net,
+    "input": ImageInput,
+    "optimiser": Optimiser,
+    "target": Target,
+    "distil": Distil,
+    "augment": Augment,
+}
+
+
+def load(path: Path) -> Config:
+    """Read a recipe; an unknown or missing key is an error that names it.
+
+    Raises:
+        SettingsError: the file is missing, is no TOML, or its keys are not the expected ones.
+    """
+    return parse(recipe.read(path), str(path))
+
+
+def run_folder(recipe: Path) -> Path:
+    """Where a recipe's run lies by default, and where other recipes look for it: ``runs/face-large-2``."""
+    return Path("runs") / recipe.stem.replace("_", "-")
+
+
+def parse(raw: dict[str, Any], origin: str) -> Config:
+    """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
+    return recipe.build(Config, _TABLES, raw, origin)

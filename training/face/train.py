@@ -1,0 +1,338 @@
+"""Training of the expression network, from the data to the averaged weights. Reads top to bottom.
+
+A killed run goes on where its last whole epoch ended and ends with the weights it would have had: every
+epoch draws its chance from its own seed, so no generator state has to survive.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from edge import manifest, runtimes
+from edge.manifest import ImageInput
+from edge.types import LABELS, FloatArray, SettingsError
+from training.devices import Device
+from training.face import fer2013, recipes
+from training.face.augment import augment, mix, normalise
+from training.face.fer2013 import Faces
+from training.face.net import FaceNet
+from training.face.recipes import Config
+from training.loop import follow, save, schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The training split as tensors."""
+
+    light: Tensor
+    """N x 1 x H x W, 0 is black and 1 is white."""
+    wanted: Tensor
+    """N x labels; rows sum to 1."""
+    votes: Tensor
+    """N x 8 shares of the FER+ voters, or zeros."""
+
+    def batches(self, size: int, place: Device, random: Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All examples once, in random order; of each batch the part that *place* works on."""
+        order = torch.randperm(len(self.light), generator=random)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size][place.rank :: place.world]
+            chosen = (self.light[rows], self.wanted[rows], self.votes[rows])
+            light, wanted, votes = (part.to(place.device, non_blocking=True) for part in chosen)
+            yield light, wanted, votes
+
+
+class Learner(nn.Module):
+    """The network, and a second head that learns what the FER+ voters saw. It is not exported."""
+
+    def __init__(self, config: Config, labels: int) -> None:
+        super().__init__()
+        self.net = _net(config, labels)
+        self.votes_head = nn.Linear(self.net.features_width, fer2013.EXPRESSIONS)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the labels and of the votes, in float32."""
+        logits, features = self.net.both(x)
+        return logits.float(), self.votes_head(features).float()
+
+
+class Teachers:
+    """Finished networks whose averaged answer another one learns (Hinton et al. 2015).
+
+    Each answers for a face and for its mirror image. A run's network answers in torch; a model folder's int8
+    file answers through the kit's runtime.
+    """
+
+    def __init__(self, folders: Sequence[str], temperature: float, place: Device) -> None:
+        self._teachers = [self._teacher(Path(folder), place) for folder in folders]
+        self._temperature, self._place = temperature, place
+
+    def __call__(self, light: Tensor) -> Tensor:
+        """Probabilities at the temperature, N x labels, for faces of N x 1 x H x W, 0 black and 1 white."""
+        both = torch.cat([light, light.flip(3)])
+        with torch.no_grad(), self._place.autocast():
+            answers = [answer(normalise(both, spec)) for answer, spec in self._teachers]
+        probs = [(answer.float() / self._temperature).softmax(1) for answer in answers]
+        return torch.stack([half for answer in probs for half in answer.chunk(2)]).mean(0)
+
+    @staticmethod
+    def _teacher(folder: Path, place: Device) -> tuple[Callable[[Tensor], Tensor], ImageInput]:
+        if not (folder / "model.toml").exists():
+            net, spec = load_net(folder)
+            return net.to(place.device), spec
+        model = manifest.load(folder)
+        if not isinstance(model.input, ImageInput):
+            raise SettingsError(f"{folder}: is a model for {model.task}, and teaches no expressions")
+        run = runtimes.load(model, threads=1)  # one item at a time, so threads would only wait
+
+        def answer(x: Tensor) -> Tensor:
+            logits = run(x.permute(0, 2, 3, 1).float().cpu().contiguous().numpy())
+            return torch.from_numpy(logits).to(x.device) / model.temperature
+
+        return answer, model.input
+
+
+def _net(config: Config, labels: int) -> FaceNet:
+    return FaceNet(labels, side=config.input.height, **asdict(config.net))
+
+
+def tensor(faces: Faces, spec: ImageInput) -> Tensor:
+    """All *faces* as the kit would feed them, but N x 1 x H x W as torch wants them."""
+    return torch.from_numpy(fer2013.batch(faces, spec).transpose(0, 3, 1, 2).copy())
+
+
+def lit(faces: Faces, spec: ImageInput) -> Tensor:
+    """All *faces* at the size of *spec*, N x 1 x H x W, 0 is black and 1 is white."""
+    return tensor(faces, replace(spec, mean=0.0, std=1.0, least_std=0.0))
+
+
+def train(
+    config: Config,
+    training: Faces,
+    public: Faces,
+    run: Path,
+    *,
+    labels: Sequence[str] = LABELS,
+    place: Device | None = None,
+    quiet: bool = False,
+) -> FaceNet:
+    """Train, or go on training, in the folder *run*.
+
+    Args:
+        config: the recipe.
+        training: the cleaned training split; its labels are indices into *labels*.
+        public: watched after every epoch, never learned from.
+        run: holds ``last.pt`` (to go on), ``log.jsonl`` (one line per epoch) and, at the end, ``final.pt``
+            and ``cost.json``.
+        labels: the classes.
+        place: where to train; the CPU by default.
+        quiet: no progress bar.
+
+    Returns:
+        The network with the averaged weights, in evaluation mode.
+
+    Raises:
+        SettingsError: *run* was begun with another recipe, or the start or a teacher is missing.
+        ModelError: a teacher is a damaged model folder.
+    """
+    place = place or Device(torch.device("cpu"))
+    first_process = place.rank == 0
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    learner: Learner = _channels_last(Learner(config, len(labels))).to(place.device)
+    if config.start:
+        learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
+    average = copy.deepcopy(learner)
+    teachers = Teachers(config.distil.teachers, config.distil.temperature, place)
+    examples = Examples(
+        light=lit(training, config.input),
+        wanted=torch.from_numpy(fer2013.targets(training, config.target.votes, len(labels))),
+        votes=torch.from_numpy(training.votes),
+    )
+    x_public = tensor(public, config.input)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learner.parameters() if p.ndim > 1]},
+        {"params": [p for p in learner.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.SGD(
+        groups,
+        lr=config.optimiser.rate,
+        momentum=config.optimiser.momentum,
+        weight_decay=config.optimiser.weight_decay,
+        nesterov=True,
+    )
+    recipe = json.dumps(asdict(config))
+
+    first, seconds = 0, 0.0
+    if (run / "last.pt").exists():
+        state = torch.load(run / "last.pt", map_location=place.device, weights_only=True)
+        if state["config"] != recipe:
+            raise SettingsError(f"{run}: was begun with another recipe; name another --run folder")
+        learner.load_state_dict(state["learner"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        first, seconds = state["epoch"] + 1, state["seconds"]
+
+    model: nn.Module = learner
+    if place.world > 1:
+        model = DistributedDataParallel(learner)
+    if place.device.type == "cuda":
+        model.compile()  # on a CPU plain code is faster
+    steps = math.ceil(len(training) / config.batch)
+    bar = tqdm(
+        total=config.epochs * steps,
+        initial=first * steps,
+        unit="step",
+        disable=quiet or not first_process,
+        mininterval=5,
+    )
+    for epoch in range(first, config.epochs):
+        began = time.monotonic()
+        figures = _learn(
+            config,
+            epoch,
+            examples,
+            model=model,
+            learner=learner,
+            average=average,
+            teachers=teachers,
+            optimiser=optimiser,
+            place=place,
+            bar=bar,
+        )
+        seconds += time.monotonic() - began
+        if not first_process:
+            continue
+        if len(public):
+            right = predict(average.net, x_public, place=place).argmax(1) == public.labels
+            figures |= {"public_accuracy": round(float(right.mean()), 4)}
+            bar.set_postfix_str(f"epoch {epoch} public {figures['public_accuracy']:.4f}")
+        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(figures) + "\n")
+        save(
+            {
+                "config": recipe,
+                "labels": list(labels),
+                "learner": learner.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "epoch": epoch,
+                "seconds": seconds,
+            },
+            run / "last.pt",
+        )
+    bar.close()
+    if first_process:
+        state = {name: value.cpu() for name, value in average.net.state_dict().items()}
+        save({"config": recipe, "labels": list(labels), "net": state}, run / "final.pt")
+        cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
+        (run / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
+    return average.net.cpu().eval()
+
+
+def _learn(
+    config: Config,
+    epoch: int,
+    examples: Examples,
+    *,
+    model: nn.Module,
+    learner: Learner,
+    average: Learner,
+    teachers: Teachers,
+    optimiser: torch.optim.Optimizer,
+    place: Device,
+    bar: Any,
+) -> dict[str, float]:
+    """One epoch; returns its line of the log."""
+    seed = config.seed * 100_003 + epoch
+    order, random = Generator().manual_seed(seed), Generator().manual_seed(seed * 64 + place.rank)
+    torch.manual_seed(seed * 64 + place.rank)  # dropout
+    how, mixed = config.augment.at(epoch / config.epochs), config.augment.mixed(epoch / config.epochs)
+    steps = math.ceil(len(examples.light) / config.batch)
+    # A rare label's logit is raised by what its rarity costs it (Menon et al. 2021), while learning only.
+    prior = config.target.balance * examples.wanted.mean(0).log().to(place.device)
+    temperature, share = config.distil.temperature, config.distil.share
+    scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision is torch.float16)
+    model.train()
+    losses, right, seen = 0.0, 0.0, 0
+    for step, (plain, *targets) in enumerate(examples.batches(config.batch, place, order)):
+        done = (epoch * steps + step) / (config.epochs * steps)
+        for group in optimiser.param_groups:
+            group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
+        light, (wanted, votes) = mix(augment(plain, how, random), targets, mixed, random)
+        faces = normalise(light, config.input).contiguous(memory_format=torch.channels_last)
+        with place.autocast():
+            logits, vote_logits = model(faces)
+        loss = functional.cross_entropy(logits + prior, wanted)
+        if share:
+            taught = functional.cross_entropy(logits / temperature, teachers(light)) * temperature**2
+            loss = (1 - share) * loss + share * taught
+        by_votes = -(votes * vote_logits.log_softmax(1)).sum() / votes.sum().clamp(min=1)
+        optimiser.zero_grad(set_to_none=True)
+        scaler.scale(loss + config.target.votes_head * by_votes).backward()
+        scaler.step(optimiser)
+        scaler.update()
+        epochs_done = done * config.epochs
+        follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
+        losses += loss.item() * len(light)
+        right += (logits.argmax(1) == wanted.argmax(1)).sum().item()
+        seen += len(light)
+        bar.update()
+    return {
+        "epoch": epoch,
+        "rate": round(optimiser.param_groups[0]["lr"], 5),
+        "loss": round(losses / seen, 4),
+        "training_accuracy": round(right / seen, 4),
+    }
+
+
+def load_net(run: Path) -> tuple[FaceNet, ImageInput]:
+    """The averaged weights of a run, finished or not, and the input they were trained on.
+
+    Raises:
+        SettingsError: the folder holds no checkpoint.
+    """
+    path = run / "final.pt" if (run / "final.pt").exists() else run / "last.pt"
+    if not path.exists():
+        raise SettingsError(f"{run}: holds no checkpoint; `python -m training face train` makes one")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    config = recipes.parse(json.loads(state["config"]), str(path))
+    weights = state.get("net") or {
+        name.removeprefix("net."): value
+        for name, value in state["average"].items()
+        if name.startswith("net.")
+    }
+    net = _net(config, len(state["labels"]))
+    net.load_state_dict(weights)
+    return _channels_last(net.eval()), config.input
+
+
+def _channels_last(net: Any) -> Any:
+    """The layout in which convolutions are fastest on a CPU."""
+    return net.to(memory_format=torch.channels_last)
+
+
+def predict(net: nn.Module, x: Tensor, batch: int = 512, *, place: Device | None = None) -> FloatArray:
+    """Logits of N x 1 x H x W faces, N x labels; in full precision unless a *place* says how to hurry."""
+    device, hurry = (place.device, place.autocast()) if place else (torch.device("cpu"), nullcontext())
+    net.eval()
+    parts = []
+    with torch.inference_mode(), hurry:
+        for start in range(0, len(x), batch):
+            part = x[start : start + batch].to(device).contiguous(memory_format=torch.channels_last)
+            parts.append(net(part).float().cpu().numpy())
+    return np.asarray(np.concatenate(parts), np.float32)

@@ -1,0 +1,1 @@
+"""From long recordings to data: cut into utterances, labelled by several people, split by speaker."""
