@@ -2,6 +2,7 @@
 
 import { ask, may } from "./access.js";
 import { button, field, make } from "./dom.js";
+import { follow, roomOf, rooms, roomSelect } from "./rooms.js";
 import { clock, day, mood, percent, refusal, say, weekday } from "./words.js";
 
 const MOODLESS = ["unread", "away"];
@@ -28,7 +29,7 @@ const condition = (name) => (MOODLESS.includes(name) ? say(`alert.${name}`) : mo
 // What is open now, as sentences.
 export const openAlerts = () => open.map((one) => say("alert.open", { what: condition(one.label), time: clock(one.starts) }));
 
-export function alertCard(rooms, roomOf) {
+export function alertCard() {
   const list = make("ul", { class: "plans" });
   const past = make("ul", { class: "notes" });
   const answer = make("p", { class: "answer", role: "status" });
@@ -71,7 +72,7 @@ export function alertCard(rooms, roomOf) {
   async function load() {
     ({ rules } = await ask("/api/rules"));
     draw();
-    const told = await Promise.all(rooms.map((kit) => ask(`/api/alerts?kit=${encodeURIComponent(kit)}`)));
+    const told = await Promise.all(rooms().map((kit) => ask(`/api/alerts?kit=${encodeURIComponent(kit)}`)));
     const all = told.flatMap((one) => one.alerts).sort((a, b) => b.starts - a.starts).slice(0, 10);
     past.replaceChildren(
       ...all.map((one) => {
@@ -82,13 +83,13 @@ export function alertCard(rooms, roomOf) {
     );
   }
 
-  load().catch(() => {});
-  const parts = [make("p", { class: "hint" }, say("alert.about")), list, answer, addForm(rooms, roomOf, (rule) => keep([...rules, rule])), past];
+  follow(() => load().catch(() => {}));
+  const parts = [make("p", { class: "hint" }, say("alert.about")), list, answer, addForm((rule) => keep([...rules, rule])), past];
   return make("section", { class: "card", id: "alerts", "aria-labelledby": "alerts-title" }, make("h2", { id: "alerts-title" }, say("alert.title")), ...parts);
 }
 
-function addForm(rooms, roomOf, add) {
-  const kit = make("select", {}, ...rooms.map((one) => make("option", { value: one }, roomOf(one))));
+function addForm(add) {
+  const kit = roomSelect();
   const names = ["sad", "angry", "fear", "disgust", "surprise", "happy", "uncertain", ...MOODLESS];
   const what = make("select", {}, ...names.map((name) => make("option", { value: name }, condition(name))));
   const part = make("input", { type: "number", min: 20, max: 100, step: 5, value: 50 });

@@ -3,6 +3,7 @@
 import { ask, may } from "./access.js";
 import { button, find, icon, make, refill } from "./dom.js";
 import { tell } from "./health.js";
+import { keepInStep } from "./rooms.js";
 import { openSheet } from "./sheet.js";
 import { deviceState, toggle } from "./switches.js";
 import { clock, currentLanguage, has, refusal, say } from "./words.js";
@@ -51,16 +52,29 @@ function problemOf(kit, name) {
 }
 
 export function showKits(kits, connected, now, nameOf) {
-  const list = find("#kit-list");
-  const seen = kits.map((kit) => {
+  const byName = new Map(kits.map((kit) => [kit.kit, kit]));
+  const empty = find("#no-kit");
+  empty.hidden = kits.length > 0;
+  refill(empty, currentLanguage(), () => [make("h2", {}, say("now.waiting.word")), make("p", {}, say("now.waiting"))]);
+  const drawCard = (name) => make("section", { class: "card kit", "aria-labelledby": `kit-${name}`, "data-kit": name });
+  keepInStep(find("#kit-cards"), drawCard, (place, name) => {
+    const kit = byName.get(name);
     const { state: _mood, state_at: _at, heard_at: _heard, ...rest } = kit;
-    return [rest, complaints(kit, now)];
-  });
-  refill(list, JSON.stringify([currentLanguage(), connected, may("switch"), seen]), () =>
-    kits.length
-      ? kits.map((kit) => card(kit, connected, complaints(kit, now), nameOf(kit)))
-      : [make("section", { class: "card" }, make("h2", {}, say("now.waiting.word")), make("p", {}, say("now.waiting")))],
-  );
+    const found = complaints(kit, now);
+    const key = JSON.stringify([currentLanguage(), connected, may("switch"), nameOf(kit), rest, found]);
+    refillInPlace(place, key, () => card(kit, connected, found, nameOf(kit)));
+  }, [...byName.keys()]);
+}
+
+// A card is drawn anew every half minute; what was unfolded stays so, and the keyboard stays where it was.
+function refillInPlace(place, key, children) {
+  const buttons = () => [...place.querySelectorAll("button, summary")];
+  const at = buttons().indexOf(document.activeElement);
+  const open = place.querySelector("details")?.open ?? false;
+  refill(place, key, children);
+  const fold = place.querySelector("details");
+  if (fold) fold.open = open;
+  if (at >= 0 && !place.contains(document.activeElement)) buttons()[at]?.focus();
 }
 
 function card(kit, connected, found, name) {
@@ -70,7 +84,7 @@ function card(kit, connected, found, name) {
   const lines = found.map(([key, values, warn]) =>
     make("li", warn ? { class: "warn" } : {}, icon(warn ? "alert" : "shield"), make("span", {}, say(key, values))),
   );
-  const parts = [
+  return [
     make("div", { class: "heading" }, make("h2", { id }, name), badge),
     make("p", { class: "hint" }, kit.kit),
     make("ul", { class: "cares" }, ...lines),
@@ -78,7 +92,6 @@ function card(kit, connected, found, name) {
     details(kit),
     make("div", { class: "choices" }, ...models(kit), doctor(kit, usable)),
   ];
-  return make("section", { class: "card kit", "aria-labelledby": id, "data-kit": kit.kit }, ...parts);
 }
 
 function switchOf(kit, name, usable) {

@@ -4,26 +4,51 @@ import { ask, logOut, may, who } from "./access.js";
 import { alertCard } from "./alerts.js";
 import { auditCard } from "./audit.js";
 import { button, field, find, icon, make, memory } from "./dom.js";
+import { follow, forgetFollowers, keepInStep, roomOf, rooms, roomSelect, roomTicks } from "./rooms.js";
 import { openSheet } from "./sheet.js";
 import { refusal, say, weekday } from "./words.js";
 
 const ROLES = ["teacher", "admin", "researcher"];
 
-let place = { rooms: [], roomOf: (kit) => kit };
+// What stands in the forms, by card: drawn anew in another language, they keep it.
+const typed = new Map();
 
-export function showOffice(rooms, roomOf) {
-  place = { rooms, roomOf };
+export function showOffice() {
+  typed.clear();
+  draw();
+}
+
+export function showOfficeAnew() {
+  for (const card of find("#office").children) typed.set(card.id, { fields: fieldsOf(card).map(({ value, checked }) => ({ value, checked })), open: foldsOf(card).map((one) => one.open) });
+  draw();
+}
+
+const fieldsOf = (card) => [...card.querySelectorAll("form input, form select, form textarea")];
+const foldsOf = (card) => [...card.querySelectorAll("details")];
+
+function restore(card) {
+  const kept = typed.get(card.id);
+  const fields = fieldsOf(card);
+  const folds = foldsOf(card);
+  if (!kept || !folds.every((_, index) => index < kept.open.length)) return;
+  for (const [index, fold] of folds.entries()) fold.open = kept.open[index];
+  if (fields.length !== kept.fields.length) return; // still to come: see choiceCard
+  for (const [index, one] of fields.entries()) Object.assign(one, kept.fields[index]);
+  typed.delete(card.id);
+}
+
+function draw() {
+  forgetFollowers();
   const parts = [selfCard()];
   if (may("notes")) parts.push(planCard());
-  if (may("alerts")) parts.push(alertCard(rooms, roomOf));
+  if (may("alerts")) parts.push(alertCard());
   if (may("settings")) parts.push(choiceCard());
   if (may("people")) parts.push(peopleCard());
   if (may("wipe")) parts.push(wipeCard());
   if (may("audit")) parts.push(auditCard(roomOf));
   find("#office").replaceChildren(...parts);
+  parts.forEach(restore);
 }
-
-const redraw = () => showOffice(place.rooms, place.roomOf);
 
 function section(id, title, ...children) {
   return make("section", { class: "card", id, "aria-labelledby": `${id}-title` }, make("h2", { id: `${id}-title` }, title), ...children);
@@ -80,7 +105,7 @@ function planCard() {
     list.replaceChildren(
       ...plans.map((plan) => {
         const days = plan.days.map(weekday).join(", ");
-        const words = `${place.roomOf(plan.kit)} · ${days} · ${plan.starts}–${plan.ends}${plan.title ? ` · ${plan.title}` : ""}`;
+        const words = `${roomOf(plan.kit)} · ${days} · ${plan.starts}–${plan.ends}${plan.title ? ` · ${plan.title}` : ""}`;
         const remove = button(say("plans.remove"), () => keep(plans.filter((one) => one !== plan)), { class: "link", "aria-label": `${say("plans.remove")}: ${words}` });
         return make("li", {}, icon("clock"), make("span", {}, words), remove);
       }),
@@ -89,7 +114,7 @@ function planCard() {
 
   ask("/api/plans").then((answer) => {
     plans = answer.plans;
-    draw();
+    follow(draw);
   }, () => {});
   const kit = roomSelect();
   const title = make("input", { maxlength: 80 });
@@ -109,10 +134,6 @@ function planCard() {
   return card;
 }
 
-function roomSelect() {
-  return make("select", {}, ...place.rooms.map((kit) => make("option", { value: kit }, place.roomOf(kit))));
-}
-
 // ── This dashboard ─────────────────────────────────────────────────────────────────────────────────
 
 function choiceCard() {
@@ -123,20 +144,26 @@ function choiceCard() {
     const notice = make("textarea", { rows: 7, maxlength: 4000 });
     notice.value = choices.notice;
     const days = make("input", { type: "number", min: 1, max: 3650, value: choices.retention_days });
-    const kits = [...new Set([...place.rooms, ...Object.keys(choices.rooms)])];
-    const names = kits.map((kit) => [kit, make("input", { maxlength: 80, value: choices.rooms[kit] ?? "", placeholder: place.roomOf(kit) })]);
+    const names = make("div", { class: "stack" });
+    follow(() => {
+      const kits = [...new Set([...rooms(), ...Object.keys(choices.rooms)])];
+      keepInStep(names, (kit) => field(say("setup.room", { kit }), make("input", { maxlength: 80, value: choices.rooms[kit] ?? "" })), (child, kit) => {
+        child.querySelector("input").placeholder = roomOf(kit);
+      }, kits);
+    });
     const parts = [
       field(say("office.language"), language),
       field(say("office.retention"), days, say("office.retention.hint")),
-      ...names.map(([kit, input]) => field(say("setup.room", { kit }), input)),
+      names,
       field(say("setup.notice"), notice),
     ];
     card.append(
       form(parts, say("office.save"), async () => {
-        const rooms = Object.fromEntries(names.map(([kit, input]) => [kit, input.value]));
-        await ask("/api/choices", { method: "POST", body: { language: language.value, notice: notice.value, retention_days: Number(days.value), rooms } });
+        const named = Object.fromEntries([...names.children].map((child) => [child.dataset.room, child.querySelector("input").value]));
+        await ask("/api/choices", { method: "POST", body: { language: language.value, notice: notice.value, retention_days: Number(days.value), rooms: named } });
       }),
     );
+    restore(card);
   }, () => {});
   return card;
 }
@@ -146,26 +173,25 @@ function choiceCard() {
 function peopleCard() {
   const list = make("ul", { class: "plans" });
   const card = section("people", say("people.title"), make("p", { class: "hint" }, say("people.about")), list);
-  ask("/api/accounts").then(({ accounts }) => list.replaceChildren(...accounts.map(person)), () => {});
+  const load = () => ask("/api/accounts").then(({ accounts }) => list.replaceChildren(...accounts.map((one) => person(one, load))), () => {});
+  load();
   const name = make("input", { maxlength: 40, autocomplete: "off" });
   const role = make("select", {}, ...ROLES.map((one) => make("option", { value: one }, say(`role.${one}`))));
   const secret = password("new-password");
-  const boxes = place.rooms.map((kit, index) => make("input", { type: "checkbox", id: `sees-${index}`, value: kit }));
-  const rooms = boxes.map((box, index) => make("span", { class: "check" }, box, make("label", { for: `sees-${index}` }, place.roomOf(box.value))));
-  const group = make("fieldset", { class: "days" }, make("legend", {}, say("people.rooms")), ...rooms);
+  const [group, ticked] = roomTicks(say("people.rooms"), "sees");
   const parts = [field(say("login.name"), name), field(say("people.role"), role, say("people.role.hint")), group, field(say("login.password"), secret, say("password.hint"))];
   const add = form(parts, say("people.add"), async () => {
-    const kits = boxes.filter((box) => box.checked).map((box) => box.value);
-    await ask("/api/accounts", { method: "POST", body: { name: name.value, role: role.value, kits, password: secret.value } });
-    redraw();
+    await ask("/api/accounts", { method: "POST", body: { name: name.value, role: role.value, kits: ticked(), password: secret.value } });
+    add.reset();
+    await load();
   });
   card.append(make("details", {}, make("summary", {}, say("people.new")), add));
   return card;
 }
 
-function person(account) {
-  const rooms = account.kits.length ? account.kits.map(place.roomOf).join(", ") : say("people.all");
-  const words = make("span", {}, make("strong", {}, account.name), ` · ${say(`role.${account.role}`)} · ${rooms}`);
+function person(account, load) {
+  const seen = account.kits.length ? account.kits.map(roomOf).join(", ") : say("people.all");
+  const words = make("span", {}, make("strong", {}, account.name), ` · ${say(`role.${account.role}`)} · ${seen}`);
   const path = `/api/accounts/${encodeURIComponent(account.name)}`;
   const reset = button(say("people.reset"), () => {
     const secret = password("new-password");
@@ -177,7 +203,7 @@ function person(account) {
   const remove = button(say("people.remove"), () => {
     openSheet(say("people.remove.title", { name: account.name }), [make("p", {}, say("people.remove.about"))], [
       [say("sheet.cancel"), null, "button quiet"],
-      [say("people.remove"), async () => { await ask(path, { method: "DELETE" }); redraw(); }, "button danger"],
+      [say("people.remove"), async () => { await ask(path, { method: "DELETE" }); await load(); }, "button danger"],
     ]);
   }, { class: "link", "aria-label": `${say("people.remove")}: ${account.name}` });
   return make("li", {}, icon("people"), words, reset, remove);
@@ -186,17 +212,19 @@ function person(account) {
 // ── Wiping ─────────────────────────────────────────────────────────────────────────────────────────
 
 function wipeCard() {
-  const rooms = roomSelect();
+  const room = roomSelect();
   const wipe = button(say("wipe.go"), () => {
-    const kit = rooms.value;
-    openSheet(say("wipe.title", { room: place.roomOf(kit) }), [make("p", {}, say("wipe.about"))], [
+    const kit = room.value;
+    openSheet(say("wipe.title", { room: roomOf(kit) }), [make("p", {}, say("wipe.about"))], [
       [say("sheet.cancel"), null, "button quiet"],
       [say("wipe.go"), async () => { await ask("/api/wipe", { method: "POST", body: { kit } }); memory.forget(["last"]); answer.textContent = say("wipe.done"); }, "button danger"],
     ]);
   }, { class: "button danger", id: "wipe-go" });
-  wipe.disabled = !place.rooms.length;
+  follow(() => {
+    wipe.disabled = !rooms().length;
+  });
   const answer = make("p", { class: "answer", role: "status" });
   const keeps = make("p", { class: "hint" }, say("wipe.keeps", { n: who().retention_days }));
-  return section("wipe", say("wipe.card"), keeps, field(say("kit.one"), rooms), make("div", { class: "choices" }, wipe), answer);
+  return section("wipe", say("wipe.card"), keeps, field(say("kit.one"), room), make("div", { class: "choices" }, wipe), answer);
 }
 

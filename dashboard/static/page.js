@@ -8,8 +8,9 @@ import { showKits } from "./kits.js";
 import { addWindow, chooseRange, listenToChart, rangeMinutes, setWindows, showLesson } from "./lesson.js";
 import { listenToNotes, loadNotes, showNotes } from "./notes.js";
 import { showNow } from "./now.js";
-import { showOffice } from "./office.js";
+import { showOffice, showOfficeAnew } from "./office.js";
 import { draw as drawPast, openPast } from "./past.js";
+import { setRooms } from "./rooms.js";
 import { openStream } from "./stream.js";
 import { listenToSwitches, showSwitches } from "./switches.js";
 import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
@@ -32,6 +33,7 @@ const live = () => known.connected;
 function redraw() {
   if (!known.ready || !screen) return showBanners();
   chooseKit();
+  tellRooms();
   showPlace();
   showBanners();
   if (screen === "kits") showKits([...known.kits.values()], live(), now(), nameOf);
@@ -74,8 +76,19 @@ function chooseScreen() {
 
 function showScreen() {
   if (screen === "past") openPast(chosen, roomOf);
-  if (screen === "office") showOffice([...known.kits.keys()].sort(), roomOf);
+  if (screen === "office") showOffice();
   redraw();
+}
+
+// Forms list rooms; the list is brought up to date in them, so that nothing typed is lost.
+let roomsKey = "";
+
+function tellRooms() {
+  const kits = [...known.kits.keys()].sort();
+  const key = JSON.stringify(kits.map((name) => [name, roomOf(name)]));
+  if (key === roomsKey) return;
+  roomsKey = key;
+  setRooms(kits, roomOf);
 }
 
 function chooseKit() {
@@ -148,20 +161,16 @@ const on = {
     known.aheadS = snapshot.now - Date.now() / 1000;
     known.broker = snapshot.broker.connected;
     known.kits = new Map(snapshot.kits.map((one) => [one.kit, one]));
-    const first = !known.ready || known.remembered;
     known.ready = true;
     known.remembered = false;
     if (known.kits.has(chosen)) loadHistory();
     on.connection(true);
     remember();
-    if (first && screen === "office") showScreen();
     redraw();
   },
   kit(one) {
-    const fresh = !known.kits.has(one.kit);
     known.kits.set(one.kit, one);
     remember();
-    if (fresh && screen === "office") showScreen();
     redraw();
   },
   lessons(told) {
@@ -223,7 +232,7 @@ function listen() {
       chooseLanguage(button.dataset.language);
       showNotice();
       if (screen === "past") drawPast();
-      if (screen === "office") showScreen();
+      if (screen === "office") showOfficeAnew();
       redraw();
     });
   }

@@ -4,7 +4,7 @@
 const SHELL = "suasana-shell-1";
 const FILES = [
   "access.js", "alerts.js", "audit.js", "board.css", "chart.js", "dom.js", "entry.js", "health.js", "icons.svg", "kits.js", "lesson.js", "login.js",
-  "logo.svg", "moods.svg", "notes.js", "now.js", "office.js", "page.js", "past.js", "report.js", "screens.css", "sheet.js",
+  "logo.svg", "moods.svg", "notes.js", "now.js", "office.js", "page.js", "past.js", "report.js", "rooms.js", "screens.css", "sheet.js",
   "stream.js", "switches.js", "words.js", "texts/id.json", "texts/en.json",
 ].map((name) => `/static/${name}`);
 

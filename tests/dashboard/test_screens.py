@@ -21,7 +21,7 @@ import pytest
 
 from tests.conftest import ROOT, eventually
 from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
-from tests.dashboard.kits import FakeKit, Server, health, running_server, state
+from tests.dashboard.kits import FakeKit, Server, health, info, running_server, state
 from tests.dashboard.test_browser import OVERFLOW, reads, tell_lesson
 
 pytestmark = [
@@ -413,12 +413,62 @@ def test_settings_are_kept_and_a_room_is_wiped_after_being_asked(tab, server, sc
     assert len(server.get("/api/history?kit=k2&minutes=60")["windows"]) == 341
 
 
+TYPED = """JSON.stringify([...document.querySelectorAll(
+  '#alerts form input, #alerts form select, #plans form input, #choices form textarea, #choices form input'
+)].filter((one) => one.type !== 'checkbox').map((one) => one.value))"""
+
+
+def test_what_is_typed_into_a_form_stays_when_a_kit_appears_or_is_renamed(tab, server, school, make_kit):
+    show(tab, server, "office")
+    eventually(lambda: tab.run("document.querySelectorAll('#choices input').length") == 3)
+    tab.run("for (const fold of document.querySelectorAll('#office details')) fold.open = true")
+    put(tab, "#alerts input[max='120']", "17")
+    put(tab, "#alerts select", "k2")
+    put(tab, "#plans input[maxlength='80']", "Melukis")
+    put(tab, "#choices textarea", "Di ruangan ini")
+    put(tab, "#choices [data-room=k2] input", "Ruang Melati")
+    tab.run("document.querySelector('#day-2').checked = true")
+    tab.run("document.querySelector('#alerts input[type=url]').focus()")
+    before = json.loads(tab.run(TYPED))
+    third = make_kit("k0", room="Kelas Anggrek")
+    third.introduce()
+    for form in ("alerts", "plans", "wipe"):
+        options = f"[...document.querySelectorAll('#{form} select option')].map((one) => one.textContent)"
+        eventually(lambda options=options: "Kelas Anggrek" in tab.run(options))
+    eventually(lambda: tab.run("document.querySelectorAll('#choices [data-room]').length") == 3)
+    school[1].tell("info", info("k2", room="Kelas Dahlia"))
+    eventually(lambda: "Kelas Dahlia" in tab.run("document.querySelector('#alerts select').innerText"))
+    after = [*before, ""]  # the new room's own field
+    assert sorted(json.loads(tab.run(TYPED))) == sorted(after)
+    assert tab.run("document.querySelector('#alerts select').value") == "k2"
+    assert tab.run("document.querySelector('#day-2').checked")
+    assert tab.run("document.activeElement.type") == "url"
+    assert judge(tab) == []
+    tab.click("[data-language=en]")  # which draws everything anew
+    reads(tab, "#alerts-title", "Alerts")
+    eventually(lambda: sorted(json.loads(tab.run(TYPED))) == sorted(after))
+    assert tab.run(
+        "document.querySelector('#day-2').checked && document.querySelector('#plans details').open"
+    )
+    tab.click("[data-language=id]")
+
+
+def test_a_kits_card_stays_unfolded_while_its_news_come(tab, server, school):
+    show(tab, server, "kits")
+    reads(tab, "[data-kit=k1] .cares", "Semua baik.")
+    tab.run("document.querySelector('[data-kit=k1] summary').focus()")
+    tab.run("document.querySelector('[data-kit=k1] details').open = true")
+    school[0].tell("health", health(time.time(), temperature_c=84.0), retain=False)
+    reads(tab, "[data-kit=k1] .cares", "Kit panas (84 °C).")
+    assert tab.run("document.querySelector('[data-kit=k1] details').open")
+    assert tab.run("document.activeElement.tagName") == "SUMMARY"
+
+
 def test_an_alert_is_written_switched_off_and_an_open_one_stands_above_the_room(
     tab, server, school, tmp_path
 ):
     show(tab, server, "office")
-    # Until every room is known, each new one draws the form anew.
-    rooms = len(server.get("/api/kits")["kits"])
+    rooms = len(server.get("/api/kits")["kits"])  # each of them may still be on its way to the page
     eventually(lambda: tab.run("document.querySelector('#alerts select').options.length") == rooms)
     tab.run("document.querySelector('#alerts details').open = true")
     put(tab, "#alerts input[max='120']", "0")
