@@ -2,9 +2,12 @@
 
 import io
 import json
+import re
 import socket
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -114,6 +117,52 @@ def test_a_bundle_of_settings_that_cannot_be_read(tmp_path: Path) -> None:
         assert "unknown setting colour" in file.read("settings.json").decode()
     with pytest.raises(EdgeError, match="exists"):
         bundle.write(path, doctor.report([]), sick, "en", log=str)
+
+
+def everything_in(path: Path) -> str:
+    with zipfile.ZipFile(path) as file:
+        return "".join(file.read(name).decode() for name in file.namelist())
+
+
+@pytest.mark.parametrize("password", ['ge"heim\\42', "pässwort rahasia", "a/b@c:d#e?f", "x" * 150])
+def test_no_password_gets_out_however_it_is_written(tmp_path: Path, patient: Patient, password: str) -> None:
+    assert patient.settings is not None
+    Path(patient.settings.mqtt.password_file).write_text(password)
+    room = 'Kelas "Melati" yang sangat panjang namanya'
+    settings = replace(
+        patient.settings,
+        room=room,
+        mqtt=Mqtt(f"mqtt://ibu-sari:{password}@broker.mawar.sch.id", password_file=str(tmp_path / "none")),
+    )
+    reasons = [f"{'words ' * 9}{password} {room}", settings.mqtt.url, quote(password, safe="")]
+    found = [finding("broker.login", address="a", kit="k", reason=reason) for reason in reasons]
+    for number, one in enumerate((settings, replace(settings, mqtt=patient.settings.mqtt))):
+        path = tmp_path / f"{number}.zip"
+        bundle.write(
+            path, doctor.report(found), replace(patient, settings=one), "en", log=lambda: "\n".join(reasons)
+        )
+        text = re.sub(r"\s+", " ", everything_in(path))
+        for secret in (password, room):
+            for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
+                assert form not in text
+        assert "xxxx" not in text
+        assert "ibu-sari" not in text
+
+
+def test_settings_that_cannot_be_read_still_say_what_to_hide(tmp_path: Path) -> None:
+    config, password = tmp_path / "kit.toml", tmp_path / "password"
+    password.write_text(PASSWORD)
+    config.write_text(
+        f'colour = 1\nkit = "Mawar Kit" # ours\nroom = "Kelas Melati 1A"\n[mqtt]\n'
+        f"url = \"mqtt://mawar-kit-7@broker.mawar.sch.id\"\npassword_file = '{password}'\n"
+    )
+    sick = Patient(None, config, "kit.toml: unknown setting colour")
+    path = tmp_path / "bundle.zip"
+    log = f"Mawar Kit: mawar-kit-7 in Kelas Melati 1A at ntp.mawar.sch.id says {PASSWORD}; mqtts://other.host:8883"
+    bundle.write(path, doctor.report([]), sick, "en", log=lambda: log)
+    with zipfile.ZipFile(path) as file:
+        told = file.read("log.txt").decode()
+    assert told == "<kit>: <mqtt user> in <room> at ntp.<network> says <password>; mqtts://<broker>:8883"
 
 
 def test_every_setting_that_holds_a_secret_is_hidden() -> None:

@@ -22,7 +22,7 @@ KNOWN_CAUSES = {
     ("credentials", "listen"): "broker.unheard",
 }
 
-USER = re.compile(r"//[^/]*@")
+USER = re.compile(r"//.*@")
 """Somebody may have written a password there, where it does not belong."""
 
 

@@ -547,5 +547,5 @@ def draw_wait(failures: int) -> float:
 
 def _shown(address: SplitResult) -> str:
     """The address without anything secret in it."""
-    port = f":{address.netloc.rpartition(':')[2]}" if ":" in address.netloc.rpartition("@")[2] else ""
-    return f"{address.scheme}://{address.hostname or ''}{port}"
+    port = address.netloc.rpartition(":")[2]
+    return f"{address.scheme}://{address.hostname or ''}{f':{port}' if port.isdecimal() else ''}"
