@@ -286,6 +286,9 @@ def demo_command(arguments: argparse.Namespace) -> int:
 
 def run_command(arguments: argparse.Namespace) -> int:
     """The daemon until SIGTERM, SIGINT, ``--seconds`` or the end of all sources."""
+    from edge import vitals  # noqa: PLC0415
+
+    vitals.give_back_memory()  # before anything large is loaded
     from edge import daemon, settings  # noqa: PLC0415
     from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415

@@ -47,7 +47,7 @@ def run(
             lanes.start(name, work)
         notifier.ready()
         while not stop.is_set():
-            item = kit.observations.get(timeout_s=TICK_S)
+            item = kit.observations.get(timeout_s=desk.idle_s(TICK_S))
             while item is not None:
                 desk.count(item)
                 item = kit.observations.get(timeout_s=0)

@@ -35,7 +35,7 @@ from edge.events import (
     to_json,
 )
 from edge.kit import Kit, Report, SourceName
-from edge.mood import RoomMood
+from edge.mood import RoomMood, Window
 from edge.practice import Reading, Round
 from edge.sinks import Sink
 from edge.stamp import Stamp, state_of
@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 HEALTH_EVERY_S = 30.0
 FIRST_HEALTH_S = 5.0
 LONGEST_VERB = 40
+SOON_S = 0.01
+"""Between two looks whether the last observations of a window are there."""
 
 
 class Desk:
@@ -110,7 +112,7 @@ class Desk:
         if (change := self._stamp.look()) is not None:
             logger.info("clock: %s, jumped %+.1f s", change.reason, change.step_s)
             self._publish(self._stamp.event(change, at=now))
-        for window in self._mood.close(now) if self._mood is not None else ():
+        for window in self._close_windows(now):
             event = self._stamp.window(window)
             self._publish(event)
             self._retain("state", to_json(state_of(event)))
@@ -124,6 +126,21 @@ class Desk:
             self._retain("info", to_json(self._kit.info()))
         for sink in self._sinks:
             sink.tend()
+
+    def idle_s(self, longest_s: float) -> float:
+        """How long the thread may wait for observations before it has to tend again."""
+        if self._mood is None:
+            return longest_s
+        left_s = self._mood.due - self._clock()
+        return min(longest_s, left_s) if left_s > 0 else SOON_S
+
+    def _close_windows(self, now: float) -> Sequence[Window]:
+        if self._mood is None:
+            return ()
+        observed_to = self._kit.observed_to(now)
+        while (item := self._kit.observations.get(timeout_s=0)) is not None:
+            self.count(item)
+        return list(self._mood.close(now, complete_to=observed_to))
 
     def end(self) -> None:
         """Close the session: the daemon stops."""

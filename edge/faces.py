@@ -2,6 +2,8 @@
 
 A track is a random number that follows one face for as long as it stays in sight. It exists so that a window
 counts a person once. It is made of positions only, never of looks: who leaves and comes back is somebody new.
+
+A whole frame is searched only so often; in between, only where faces are known to be (edge.mosaic).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from math import hypot
 from random import Random
 from typing import Protocol
 
+from edge import mosaic
 from edge.preprocess import crop_face
 from edge.types import Box, Face, Frame, ImageArray
 
@@ -35,6 +38,16 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Glances:
+    """How faces are found again without searching the whole frame."""
+
+    detector: Detector
+    """Answers to a small picture at its own size, and takes less to be sure: it looks where faces are."""
+    every_s: float
+    """Between two searches of a whole frame; half of that once a face is out of sight."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Track:
     id: int
     at: float
@@ -52,6 +65,7 @@ class FaceFinder:
         random: Random,
         min_px: int = 10,
         max_age_s: float = 2.0,
+        glances: Glances | None = None,
     ) -> None:
         """Set up.
 
@@ -62,6 +76,7 @@ class FaceFinder:
                 input has to give the same output.
             min_px: width under which a box is not believed to be a face.
             max_age_s: a face out of sight for longer gets a new track.
+            glances: without, every frame is searched whole.
         """
         self._detector = detector
         self._margin = margin
@@ -69,12 +84,17 @@ class FaceFinder:
         self._min_px = min_px
         self._max_age_s = max_age_s
         self._tracks: list[_Track] = []
+        self._glances = glances
+        self._known: list[Box] = []
+        """Where faces were when last seen, since the last search of a whole frame."""
+        self._searched_at = float("-inf")
+        self._lost = False
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         """All faces in the frame, surest first. Depends on the frame, on its time and on those before it."""
         height, width = frame.image.shape[:2]
         found = distinct(
-            [(box, score) for box, score in self._detector(frame.image) if box.width * width >= self._min_px]
+            [(box, score) for box, score in self._find(frame) if box.width * width >= self._min_px]
         )
         ids = self._follow([box for box, _ in found], frame.at, aspect=height / width)
         return tuple(
@@ -85,6 +105,31 @@ class FaceFinder:
     def reset(self) -> None:
         """Forget all tracks: another camera, or a gap."""
         self._tracks.clear()
+        self._known.clear()
+        self._searched_at = float("-inf")
+
+    def _find(self, frame: Frame) -> list[tuple[Box, float]]:
+        """Look where faces are known to be, or search the whole frame when that is due."""
+        if self._glances is None:
+            return self._detector(frame.image)
+        since_s = frame.at - self._searched_at
+        if 0 <= since_s < self._glances.every_s / (1 + self._lost):
+            again = self._glance(frame.image, self._glances.detector)
+            seen = [face for face in again if face is not None]
+            if 2 * len(seen) >= len(again):  # with most of them gone it is another picture: look anew at once
+                self._lost = len(seen) < len(again)
+                self._known = [face[0] if face else box for face, box in zip(again, self._known, strict=True)]
+                return seen
+        found = self._detector(frame.image)
+        self._searched_at, self._lost = frame.at, False
+        self._known = [box for box, _ in distinct(found)]
+        return found
+
+    def _glance(self, image: ImageArray, detector: Detector) -> list[tuple[Box, float] | None]:
+        if not self._known:
+            return []
+        laid = mosaic.lay(image, self._known)
+        return mosaic.lift(laid, detector(laid.image), (image.shape[0], image.shape[1]))
 
     def _follow(self, boxes: Sequence[Box], at: float, *, aspect: float) -> list[int]:
         alive = [track for track in self._tracks if 0 <= at - track.at <= self._max_age_s]

@@ -17,7 +17,7 @@ class Mailbox(Generic[Item]):
     """A bounded queue whose writer never waits: when it is full the oldest item goes, and is counted.
 
     A queue of 30 frames in front of a slow reader would make every frame a second old; ``Mailbox(1)``
-    keeps only the newest. Safe for any number of writers and readers.
+    keeps only the newest. Safe for any number of writers and readers; ``oldest`` is for one reader.
     """
 
     def __init__(self, size: int) -> None:
@@ -25,6 +25,7 @@ class Mailbox(Generic[Item]):
         self._items: deque[Item] = deque(maxlen=size)
         self._changed = threading.Condition()
         self._dropped = 0
+        self._in_hand: Item | None = None
 
     def put(self, item: Item) -> None:
         """Add *item*, at the cost of the oldest if there is no room."""
@@ -36,9 +37,19 @@ class Mailbox(Generic[Item]):
     def get(self, *, timeout_s: float) -> Item | None:
         """Take the oldest item; None when there was none for *timeout_s*."""
         with self._changed:
+            self._in_hand = None
             if not self._changed.wait_for(lambda: self._items, timeout_s):
                 return None
-            return self._items.popleft()
+            self._in_hand = self._items.popleft()
+            return self._in_hand
+
+    @property
+    def oldest(self) -> Item | None:
+        """What the reader works on, until it asks for the next item, or else the oldest item that waits."""
+        with self._changed:
+            if self._in_hand is None and self._items:
+                return self._items[0]
+            return self._in_hand
 
     def clear(self) -> None:
         """Forget everything held; it does not count as dropped."""

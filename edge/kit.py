@@ -6,6 +6,7 @@ from a source's item to observations, the same for the daemon's threads and for 
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections import deque
@@ -26,7 +27,7 @@ from edge.closeup import CloseUp, close_effort
 from edge.commands import Command
 from edge.events import SCHEMA, Info, Model, SourceStatus
 from edge.expression import ExpressionReader
-from edge.faces import Detector, FaceFinder, legibility
+from edge.faces import Detector, FaceFinder, Glances, legibility
 from edge.flow import Mailbox, OpenDevices
 from edge.load import Ceiling, Effort, Governor, Strain, ladder
 from edge.manifest import ImageInput, Manifest
@@ -78,6 +79,8 @@ from edge.words import LABELS
 SourceName = Literal["camera", "microphone"]
 OUTBOX = "outbox.db"
 """In the state folder."""
+FIRST_WINDOW_S = 2.0
+"""Of looking and listening; the page has something to show soon after a start."""
 
 
 class Report(NamedTuple):
@@ -245,6 +248,8 @@ class Kit:
             self._judges["camera"] = PictureJudge(after_s=settings.camera.problem_after_s)
         if self.has["microphone"] and not is_recorded(settings.microphone.uri):
             self._judges["microphone"] = SoundJudge(after_s=settings.microphone.problem_after_s)
+        self._delivered: dict[SourceName, float] = {}
+        """Time of the newest item of each device since it was opened."""
         self.presses: Mailbox[str] = Mailbox(8)
         self.panel = Panel(
             button=settings.panel.button, led=settings.panel.led, pressed=lambda: self.presses.put("capture")
@@ -255,7 +260,14 @@ class Kit:
 
     def start_mood(self, at: float) -> RoomMood:
         """The mood stage, its first window beginning at *at*."""
-        return RoomMood(make_rules(self.settings, self.eyes, self.ears), start=at)
+        rules = make_rules(self.settings, self.eyes, self.ears)
+        return RoomMood(replace(rules, first_s=FIRST_WINDOW_S), start=at)
+
+    def observed_to(self, now: float) -> float:
+        """Up to when all that open devices have to tell has become observations, which may wait."""
+        delivered = [self._delivered.get(name, -math.inf) for name in self.has if name in self.devices]
+        waiting = (self.frames.oldest, self.blocks.oldest)
+        return min([now, *delivered, *(item.at for item in waiting if item is not None)])
 
     def start_game(self) -> Game:
         """The practice game, with no round on."""
@@ -399,6 +411,7 @@ class Kit:
         """Hand on what the device gives and its judge finds worth reading; whether the source is over."""
         judge: Callable[[Any], Verdict] = self._judges.get(name, _wave_through)
         told: Verdict | None = None
+        self._delivered.pop(name, None)
         source = open_source()
         with self.devices.hold(name, source.close) as hold, source:
             for item in source:
@@ -413,6 +426,7 @@ class Kit:
                     self.reports.put(Report(name, status, problem, text))
                 if verdict.read:
                     box.put(item)
+                self._delivered[name] = item.at
                 yield
                 if verdict.reopen and problem:
                     raise SourceError(f"{item.source}: {ABOUT[problem]}")
@@ -565,7 +579,10 @@ def make_eyes(settings: Settings, *, random: Random, trials: Trials | None = Non
         raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
     cv2.setNumThreads(1)  # four small cores are shared by four lanes; OpenCV's pool would spin on all of them
     detector = make_detector(settings)
-    finder = FaceFinder(detector, margin=model.input.margin, random=random)
+    glance: Detector | None = getattr(detector, "glance", None)
+    every_s = settings.faces.look_around_s
+    glances = Glances(glance, every_s) if glance is not None and every_s else None
+    finder = FaceFinder(detector, margin=model.input.margin, random=random, glances=glances)
     search_at: Callable[[int], None] | None = getattr(detector, "search_at", None)
     return Eyes(finder, ExpressionReader(model, runtime), full_effort(settings), search_at=search_at)
 

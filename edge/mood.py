@@ -39,7 +39,9 @@ class Rules:
 
     window_s: float = 5.0
     grace_s: float = 1.0
-    """A window stays open this long for readings that arrive late."""
+    """A window stays open this long for late readings, unless it is known that none is under way."""
+    first_s: float = math.inf
+    """The first window ends so long after the first observation, if that is sooner: nobody likes to wait."""
     min_people: int = 5
     """Fewer readable faces than this, and nothing is said about the room."""
     time_constant_s: float = 1.0
@@ -132,17 +134,26 @@ class RoomMood:
         self._rules = rules
         self._tracks: dict[int, _Track] = {}
         self._open: defaultdict[int, _Open] = defaultdict(_Open)
-        self._origin = start
+        self._start = self._origin = start
+        self._begun = False
         self._next = 0
         self._mood = UNCERTAIN
         self._negative: tuple[str, float] | None = None
         """Which negative tone the last utterance was sure of, and when."""
 
     def add(self, item: Observation | Presence) -> None:
-        """Count one observation. One that comes after its window has closed is left out."""
+        """Count one observation. One that comes after its window has closed is left out.
+
+        What was said counts in the next window then: that an utterance is over shows only after its end, and
+        nobody says it again.
+        """
+        if not self._begun:
+            self._begin(item.at)
         index = math.floor((item.at - self._origin) / self._rules.window_s)
         if index < self._next:
-            return
+            if isinstance(item, Presence) or item.modality == "face" or index < self._next - 1:
+                return
+            index = self._next
         window = self._open[index]
         if isinstance(item, Presence):
             window.people.append(item.people)
@@ -155,9 +166,20 @@ class RoomMood:
             claimed = self._hear(label, prob, item.at)
             window.voice.add(self._viewed(label) if claimed else UNCERTAIN, prob, item.weight)
 
-    def close(self, now: float) -> Iterator[Window]:
-        """Yield every window whose time, grace included, is over at *now*."""
-        last = math.floor((now - self._rules.grace_s - self._origin) / self._rules.window_s)
+    @property
+    def due(self) -> float:
+        """When the next window ends."""
+        return self._origin + (self._next + 1) * self._rules.window_s
+
+    def close(self, now: float, *, complete_to: float = -math.inf) -> Iterator[Window]:
+        """Yield every window whose time is over at *now*.
+
+        Args:
+            now: monotonic time.
+            complete_to: everything up to this time has been added, so there is nothing to wait for.
+        """
+        over = max(now - self._rules.grace_s, min(complete_to, now))
+        last = math.floor((over - self._origin) / self._rules.window_s)
         if last - self._next > self.LONGEST_SILENCE:
             self._next = last - self.LONGEST_SILENCE
         yield from self._close_up_to(last)
@@ -168,6 +190,12 @@ class RoomMood:
         """Yield the rest of a recording that ends at *end*; a part of a window only if it holds anything."""
         whole = math.floor((end - self._origin) / self._rules.window_s)
         yield from self._close_up_to(max([whole, *(index + 1 for index in self._open)]))
+
+    def _begin(self, at: float) -> None:
+        self._begun = True
+        end = min(self._start + self._rules.window_s, at + self._rules.first_s)
+        if not self._next:
+            self._origin = end - self._rules.window_s
 
     def _close_up_to(self, last: int) -> Iterator[Window]:
         while self._next < last:
@@ -206,7 +234,7 @@ class RoomMood:
 
     def _sum_up(self, index: int, window: _Open) -> Window:
         rules = self._rules
-        start = self._origin + index * rules.window_s
+        begin = self._origin + index * rules.window_s
         read = {track: tally for track, tally in window.tracks.items() if tally.weight > 0}
         tallies = list(read.values())
         # A face is read less often than seen, and not all equally often: sight tells how long it was there.
@@ -226,8 +254,8 @@ class RoomMood:
             shares, confidence = fuse(tallies, presence, voice, rules)
             mood = self._mood = self._lead(shares)
         return Window(
-            start=start,
-            end=start + rules.window_s,
+            start=max(begin, self._start),
+            end=begin + rules.window_s,
             mood=mood,
             shares=shares,
             confidence=confidence,

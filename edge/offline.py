@@ -65,7 +65,7 @@ def replay(settings: Settings, paths: Sequence[Path]) -> Iterator[Event]:
         for last, found in merge(*streams, key=lambda batch: batch[0]):
             for item in found:
                 mood.add(item)
-            for window in mood.close(last):
+            for window in mood.close(last, complete_to=last):
                 yield stamp.window(window)
     for window in mood.finish(last):
         yield stamp.window(window)

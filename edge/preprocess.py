@@ -24,15 +24,28 @@ def crop_face(image: ImageArray, box: Box, *, margin: float) -> ImageArray:
         margin: ImageInput.margin.
 
     Returns:
-        A square copy; where it reaches over the image's edge the edge pixels are repeated.
+        A square, a view into the image where it lies inside; where it reaches over the image's edge the edge
+        pixels are repeated.
     """
     height, width = image.shape[:2]
     side = max(2, round(max(box.width * width, box.height * height) * (1 + 2 * margin)))
     left = round((box.x + box.width / 2) * width - side / 2)
     top = round((box.y + box.height / 2) * height - side / 2)
+    return cut_square(image, left, top, side)
+
+
+def cut_square(image: ImageArray, left: int, top: int, side: int) -> ImageArray:
+    """A square of an image: a view where it lies inside, edge pixels repeated where it reaches over.
+
+    Args:
+        image: H x W x 3 uint8, or H x W.
+        left: in pixels, as are the others; may lie outside.
+        top: upper edge.
+        side: at least 1.
+    """
     inside = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     if inside.shape[:2] == (side, side):
-        return inside.copy()
+        return inside
     if inside.size == 0:
         return np.zeros((side, side, *image.shape[2:]), np.uint8)
     above, before = max(-top, 0), max(-left, 0)

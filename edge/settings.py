@@ -64,6 +64,8 @@ class Faces:
     """Frames looked at per second; the camera may deliver more."""
     reads_per_s: float = 2.0
     """Readings of one face per second; in between it is only followed."""
+    look_around_s: float = 2.0
+    """RetinaFace searches a whole frame this often; in between it looks where faces are. 0: every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ class Settings:
             f"labels of {', '.join(LABELS)}",
         )
         _require(160 <= self.faces.search_px <= 3840, "faces.search_px", "160 to 3840 pixels")
+        _require(0 <= self.faces.look_around_s <= 60, "faces.look_around_s", "0 to 60 seconds")
         for key, source in (("camera", self.camera), ("microphone", self.microphone)):
             _require(0 <= source.problem_after_s <= 3600, f"{key}.problem_after_s", "0 to 3600 seconds")
         _require(0.1 <= self.faces.reads_per_s <= 60, "faces.reads_per_s", "0.1 to 60")

@@ -102,7 +102,7 @@ class Face:
     score: float
     """The detector's confidence, 0..1."""
     crop: ImageArray
-    """h x w x 3 BGR, square, margin included, at the camera's resolution."""
+    """h x w x 3 BGR, square, margin included, at the camera's resolution; mostly a view into the frame."""
 
 
 @dataclass(frozen=True, slots=True)

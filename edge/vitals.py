@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import logging
 import os
@@ -14,6 +15,11 @@ THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 """Raspberry Pi firmware: bit 0 under-voltage now, 1 frequency capped now, 2 throttled now, 3 hot now."""
 
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""Of mallopt(3), glibc's malloc.h."""
+LARGE = 2**20
+"""Bytes: a frame of 640x480 pixels stays in the store, what a detector makes of it does not."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -33,6 +39,17 @@ def rss_mb(statm: Path = Path("/proc/self/statm")) -> float:
     except (OSError, ValueError, IndexError):
         return 0.0
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def give_back_memory() -> None:
+    """Have the C library return large pieces at once and not keep a store per thread. Does nothing elsewhere.
+
+    By itself it learns from the first large piece that is freed to keep all pieces of that size.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    for option, value in ((M_MMAP_THRESHOLD, LARGE), (M_TRIM_THRESHOLD, LARGE), (M_ARENA_MAX, 1)):
+        if tune is not None:
+            tune(option, value)
 
 
 def give_way(nice: int = 5) -> None:

@@ -86,3 +86,17 @@ def test_a_dismissed_device_is_asked_to_close() -> None:
         devices.dismiss("camera")
         assert hold.dismissed
     assert asked.is_set()
+
+
+def test_a_mailbox_tells_what_its_reader_has_in_hand() -> None:
+    box: Mailbox[int] = Mailbox(4)
+    assert box.oldest is None
+    box.put(0)
+    box.put(7)
+    assert box.oldest == 0
+    assert box.get(timeout_s=0) == 0
+    assert box.oldest == 0, "until the reader asks for the next one"
+    assert box.get(timeout_s=0) == 7
+    assert box.oldest == 7
+    assert box.get(timeout_s=0) is None
+    assert box.oldest is None

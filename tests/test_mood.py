@@ -253,3 +253,41 @@ def test_whatever_comes_shares_sum_to_one_or_are_empty(faces, voices) -> None:
             assert sum(window.shares.values()) == pytest.approx(1, abs=1e-9)
             assert all(share >= 0 for share in window.shares.values())
             assert 0 <= window.confidence <= 1
+
+
+def test_a_window_closes_at_once_when_all_is_in_and_waits_when_not() -> None:
+    mood = RoomMood(Rules(grace_s=1.0), start=0.0)
+    for item in crowd(["happy"] * 6):
+        mood.add(item)
+    assert not list(mood.close(5.1, complete_to=4.9))
+    (window,) = mood.close(5.1, complete_to=5.05)
+    assert (window.mood, window.end) == ("happy", 5.0)
+    assert mood.due == 10.0
+    assert not list(mood.close(5.2, complete_to=1e9)), "what is not over is not closed, whatever is promised"
+
+
+def test_the_first_window_ends_soon_after_the_first_observation() -> None:
+    mood = RoomMood(Rules(first_s=2.0), start=100.0)
+    for item in crowd(["happy"] * 6, start=100.7, seconds=7.5):
+        mood.add(item)
+    first, second = mood.close(107.7, complete_to=107.7)
+    assert (first.start, first.end) == (100.0, pytest.approx(102.7))
+    assert (second.start, second.end) == (pytest.approx(102.7), pytest.approx(107.7))
+    assert first.mood == second.mood == "happy"
+
+
+def test_the_first_window_is_no_longer_than_others() -> None:
+    mood = RoomMood(Rules(first_s=2.0), start=100.0)
+    assert not list(mood.close(104.9, complete_to=104.9))
+    mood.add(Presence(104.9, 0))
+    (window,) = mood.close(105.0, complete_to=105.0)
+    assert (window.start, window.end, window.suppressed) == (100.0, 105.0, "nobody")
+
+
+def test_an_utterance_that_is_known_late_counts_in_the_next_window() -> None:
+    mood = RoomMood(Rules(min_people=0), start=0.0)
+    assert len(list(mood.close(5.1, complete_to=5.1))) == 1
+    mood.add(voice(4.9, "happy"))
+    mood.add(face(4.9, 1, "sad"))
+    (window,) = mood.close(10.1, complete_to=10.1)
+    assert (window.voice_readings, window.face_readings) == (1, 0)

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,14 @@ def open(path: Path, *, labels: int, features: int = 0, threads: int) -> Runtime
         return _Onnx(start_session(path, threads=threads), labels, features)
 
 
-def start_session(path: Path, *, threads: int) -> Any:
-    """An onnxruntime session as every adapter here wants it: quiet, not spinning, exact on x86.
+def start_session(path: Path, *, threads: int, sizes_vary: bool = False) -> Any:
+    """An onnxruntime session as every adapter here wants it: quiet, not spinning, frugal, exact on x86.
+
+    Args:
+        path: of the ONNX file.
+        threads: of its own pool.
+        sizes_vary: its inputs have large and changing sizes. Planning memory ahead would then keep one plan's
+            worth of it per size, which it never gives back.
 
     Raises:
         ModelError: onnxruntime is not installed. What it says about the file itself is for ``refusing``.
@@ -41,6 +48,9 @@ def start_session(path: Path, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = not sizes_vary
+    if _shares_memory(onnxruntime):
+        options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 4  # what is wrong is told in one line, by ModelError
     # An idle pool thread that spins would take a core from the other lanes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -48,7 +58,20 @@ def start_session(path: Path, *, threads: int) -> Any:
         options.add_session_config_entry("session.x64quantprecision", "1")
     available = onnxruntime.get_available_providers()
     providers = [name for name in _PROVIDERS if name in available]
-    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+    return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+
+@cache
+def _shares_memory(onnxruntime: Any) -> bool:
+    """Have all sessions of this process take memory from one store that grows by what is asked for.
+
+    By itself each session has a store of its own, which doubles whenever it has to grow.
+    """
+    plan = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(memory, plan)
+    return True
 
 
 def saturates(flags: AbstractSet[str]) -> bool:
