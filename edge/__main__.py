@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.events import Capture
+from edge.pair import command as pair
 from edge.site import command as site
 from edge.types import EdgeError
 
@@ -61,6 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_switch(commands)
     _add_doctor(commands)
     site.add(commands)
+    pair.add(commands)
     return parser.parse_args(argv)
 
 

@@ -99,6 +99,39 @@ def belong_together(certificate: bytes, key: bytes) -> bool:
         return False
 
 
+def is_signed_by(certificate: bytes, authority: bytes) -> bool:
+    """Whether *authority* made *certificate*; no date plays a part."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+
+    try:
+        made, maker = (x509.load_pem_x509_certificate(one) for one in (certificate, authority))
+        made.verify_directly_issued_by(maker)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def first(pem: bytes) -> bytes:
+    """Only the first certificate of *pem*, written anew: whatever else stood there is left behind."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    loaded: bytes = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.PEM)
+    return loaded
+
+
+def same_key(one: bytes, other: bytes) -> bool:
+    """Whether two signing requests are of one key."""
+    from cryptography import x509  # noqa: PLC0415
+
+    try:
+        keys = [x509.load_pem_x509_csr(request).public_key() for request in (one, other)]
+    except (ValueError, TypeError):
+        return False
+    return bool(keys[0] == keys[1])
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Put *data* in place in one piece; nobody but the owner reads it at any moment.
 

@@ -54,6 +54,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     program.add_argument("--password", action="store_true", help="a password instead of a certificate")
     program.add_argument("--replace", action="store_true", help="make what it has worthless")
 
+    invite = _verb(verbs, "invite", "let kits pair: a QR code and a token, for minutes", invite_kits)
+    invite.add_argument("names", nargs="+", metavar="NAME", help="of a kit: kelas-1a")
+    invite.add_argument(
+        "--minutes", type=_minutes, default=10.0, metavar="N", help="how long it holds (default: %(default)g)"
+    )
+    invite.add_argument(
+        "--door-port", type=_port, default=8884, metavar="PORT", help="open meanwhile (default: %(default)s)"
+    )
+    invite.add_argument("--host", default="", help="for the invitation (default: the site's first)")
+    invite.add_argument(
+        "--anywhere", action="store_true", help="no address in the invitation: the kit looks for this site"
+    )
+    invite.add_argument("--save", type=Path, metavar="FILE", help="the QR code as .png or .svg, too")
+    invite.add_argument(
+        "--replace", action="store_true", help="for a kit that joins anew: what it had is worthless"
+    )
+
     revoke = _verb(verbs, "revoke", "nobody of this name gets in any more", revoke_member)
     revoke.add_argument("name", metavar="NAME")
 
@@ -102,6 +119,24 @@ def add_program(site: Site, arguments: argparse.Namespace, now: datetime) -> int
         print(site.add(member, now, replaces=arguments.replace))
     _tell(site)
     return 0
+
+
+def invite_kits(site: Site, arguments: argparse.Namespace, _now: datetime) -> int:
+    """``suasana site invite``."""
+    from edge.site.invite import Wishes, invite  # noqa: PLC0415
+
+    return invite(
+        site,
+        Wishes(
+            tuple(dict.fromkeys(arguments.names)),
+            arguments.minutes,
+            arguments.door_port,
+            arguments.host,
+            arguments.anywhere,
+            arguments.replace,
+            arguments.save,
+        ),
+    )
 
 
 def revoke_member(site: Site, arguments: argparse.Namespace, now: datetime) -> int:
@@ -168,6 +203,16 @@ def _tell(site: Site) -> None:
 
 def _roles() -> str:
     return "; ".join(f"{role}: {what}" for role, what in ROLES.items())
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes up to 60")
+    return minutes
 
 
 def _port(text: str) -> int:

@@ -176,6 +176,14 @@ class Site:
         except OSError as error:
             raise SiteError(f"{error.filename}: {error.strerror}; sudo may help") from error
 
+    def check_new(self, member: Member, *, replaces: bool = False) -> None:
+        """See that *member* could be enrolled.
+
+        Raises:
+            SiteError: the name is taken, or fits no member of this kind.
+        """
+        _check_new(self.register(), member, replaces=replaces)
+
     def enrol(self, member: Member, request: bytes, now: datetime, *, replaces: bool = False) -> Credentials:
         """Sign a new member's key.
 

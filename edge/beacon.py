@@ -1,0 +1,175 @@
+"""Telling the network where a site's broker is, and finding it: multicast DNS (RFC 6762, RFC 6763).
+
+What is heard here is a hint and proves nothing, since anybody may say anything: whoever follows it checks a
+certificate. ``zeroconf`` is imported when somebody looks or tells.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from zeroconf import Zeroconf
+
+Kind = Literal["broker", "door"]
+SERVICES: Mapping[Kind, str] = {
+    "broker": "_secure-mqtt._tcp.local.",
+    "door": "_suasana-pair._tcp.local.",
+}
+"""The first is registered with IANA for MQTT over TLS; brokers of others answer to it, too."""
+LOOK_S = 2.5
+"""Answers come within a second; some networks lose the first question."""
+RESOLVE_MS = 1500
+SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class BeaconError(Exception):
+    """Not found, or not one alone; one line tells what there is and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something of a site is."""
+
+    site: str
+    address: str
+    port: int
+    fingerprint: str = ""
+    """Of its authority, hexadecimal, as it says."""
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.site} ({self.address}:{self.port})"
+
+
+def look(kind: Kind, *, patience_s: float = LOOK_S, fingerprint: str = "") -> list[Place]:
+    """Everything of this *kind* that answers; with *fingerprint*, hexadecimal, only what begins so.
+
+    Raises:
+        BeaconError: this machine cannot ask its network.
+    """
+    from zeroconf import IPVersion, ServiceBrowser  # noqa: PLC0415
+
+    found: dict[tuple[str, str, int], Place] = {}
+    with _asking() as zeroconf:
+        heard: list[str] = []
+
+        def hear(name: str, state_change: Any, **_rest: Any) -> None:
+            if state_change.name != "Removed":
+                heard.append(name)
+
+        browser = ServiceBrowser(zeroconf, SERVICES[kind], handlers=[hear])
+        deadline = time.monotonic() + patience_s
+        try:
+            while time.monotonic() < deadline:
+                for name in heard[:]:
+                    heard.remove(name)
+                    info = zeroconf.get_service_info(SERVICES[kind], name, timeout=RESOLVE_MS)
+                    place = _place(info, IPVersion.V4Only) if info else None
+                    if place and (not fingerprint or place.fingerprint.startswith(fingerprint)):
+                        found[place.site, place.address, place.port] = place
+                time.sleep(0.05)
+        finally:
+            browser.cancel()
+    return sorted(found.values(), key=lambda place: (place.site, place.address))
+
+
+def choose(places: Iterable[Place], site: str, *, what: str, how: str) -> Place:
+    """The one that is meant; never a guess.
+
+    Args:
+        places: what was found.
+        site: its name, or empty for any.
+        what: it is called, for the message.
+        how: to say which one.
+
+    Raises:
+        BeaconError: none, or several.
+    """
+    known = list(places)
+    fits = [place for place in known if place.site == site] if site else known
+    if len(fits) == 1:
+        return fits[0]
+    listed = ", ".join(place.shown for place in fits or known)
+    if fits:
+        raise BeaconError(f"several {what}s answer: {listed}; which one? {how}")
+    if known:
+        raise BeaconError(f"no {what} of {site} answers; there is {listed}")
+    raise BeaconError(
+        f"no {what} answers in this network; many school networks block such questions (multicast): {how}"
+    )
+
+
+@contextmanager
+def announced(kind: Kind, place: Place) -> Iterator[None]:
+    """Tell the network while the block lasts.
+
+    Raises:
+        BeaconError: this machine cannot tell its network anything.
+    """
+    from zeroconf import NonUniqueNameException, ServiceInfo  # noqa: PLC0415
+
+    service = SERVICES[kind]
+    info = ServiceInfo(
+        service,
+        f"{place.site}.{service}",
+        port=place.port,
+        parsed_addresses=[place.address],
+        properties={"site": place.site, "ca": place.fingerprint},
+        server=f"{place.site}-{kind}.local.",
+    )
+    with _asking() as zeroconf:
+        try:
+            zeroconf.register_service(info, allow_name_change=True)
+        except (OSError, NonUniqueNameException) as error:
+            raise BeaconError(f"the network cannot be told: {error or type(error).__name__}") from error
+        yield
+
+
+def avahi(place: Place) -> str:
+    """The same for Avahi, which most Linux machines run: a file for /etc/avahi/services."""
+    kind = SERVICES["broker"].removesuffix(".local.")
+    return f"""<?xml version="1.0" standalone='no'?>
+<!DOCTYPE service-group SYSTEM "avahi-service.dtd">
+<service-group>
+  <name>{place.site}</name>
+  <service>
+    <type>{kind}</type>
+    <port>{place.port}</port>
+    <txt-record>site={place.site}</txt-record>
+    <txt-record>ca={place.fingerprint}</txt-record>
+  </service>
+</service-group>
+"""
+
+
+@contextmanager
+def _asking() -> Iterator[Zeroconf]:
+    from zeroconf import IPVersion, Zeroconf  # noqa: PLC0415
+
+    try:
+        zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
+    except OSError as error:
+        raise BeaconError(f"this machine cannot ask its network: {error.strerror or error}") from error
+    try:
+        yield zeroconf
+    finally:
+        zeroconf.close()
+
+
+def _place(info: Any, version: Any) -> Place | None:
+    """What an answer tells; None when it looks wrong."""
+
+    def said(key: bytes) -> str:
+        return (info.properties.get(key) or b"").decode("utf-8", "replace")
+
+    site, addresses = said(b"site"), info.parsed_addresses(version)
+    if not SITE.fullmatch(site) or not info.port or not addresses:
+        return None
+    return Place(site, addresses[0], int(info.port), said(b"ca")[:64])
