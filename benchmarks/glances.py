@@ -22,10 +22,11 @@ from typing import Any
 
 import cv2
 
-from edge import runtimes, weights
+from edge import runtimes
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, Glances
-from edge.models import find_model
+from edge.models import weights
+from edge.models.choice import find_model
 from edge.runtimes import retinaface
 from edge.settings import Classifier, Faces
 from edge.sources import open_camera, replay_uri

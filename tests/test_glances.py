@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import mosaic, weights
+from edge import mosaic
 from edge.faces import FaceFinder, Glances
+from edge.models import weights
 from edge.runtimes import retinaface
 from edge.sources import open_camera
 from edge.types import Box, EdgeError, Frame
