@@ -188,6 +188,13 @@ def _quantise(candidate: Candidate, options: argparse.Namespace) -> None:
     print(f"{options.out}: {', '.join(FILES.values())}")
 
 
+def _speech(options: argparse.Namespace) -> None:
+    from convert.speech import render  # noqa: PLC0415
+
+    size = render(options.static, told=print)
+    print(f"{options.static / 'speech'}: {size / 1000:.0f} kB")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m convert",
@@ -244,6 +251,15 @@ def _parser() -> argparse.ArgumentParser:
         "--models", type=Path, default=Path("models"), help="folder of the model folders (default: models)"
     )
     one.set_defaults(command=_space)
+    text = "speak the practice game's prompts with espeak-ng, for devices without a voice; needs no PyTorch"
+    one = commands.add_parser("speech", help=text, description=text)
+    one.add_argument(
+        "--static",
+        type=Path,
+        default=Path("dashboard/static"),
+        help="the page's folder (default: %(default)s)",
+    )
+    one.set_defaults(command=_speech)
     return parser
 
 

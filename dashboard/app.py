@@ -26,6 +26,7 @@ from dashboard.live import Live
 from dashboard.office import Office
 from dashboard.past import Past
 from dashboard.people import Passwords, People
+from dashboard.play import Play
 from dashboard.questions import Questions
 from dashboard.rules import Rules
 from dashboard.watch import Watch
@@ -63,6 +64,7 @@ def make_app(
     parts = (
         entry,
         Live(access, feed, bus, questions, card_folders()),
+        Play(access, feed, bus, questions),
         Past(access, feed, disk),
         Office(access, feed, disk, desk, passwords),
         Rules(access, feed, watch),

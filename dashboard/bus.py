@@ -34,6 +34,7 @@ TOPICS = tuple(
         "source/+/status",
         "source/+/detail",
         "response/+",
+        "practice",
     )
 )
 WAITING = 2000

@@ -10,7 +10,7 @@ import json
 import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dashboard.board import Board, apply, phase, read_event, view, view_kit
@@ -19,7 +19,7 @@ from dashboard.clocks import Anchor, Clocks, read_anchor
 from dashboard.database import DatabaseError, Disk
 from dashboard.history import DAY_S, History, Row, locate
 from dashboard.lessons import Lessons
-from edge.events import Event, EventError, MoodWindow, split_topic
+from edge.events import Event, EventError, MoodWindow, Practice, from_json, split_topic
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class Sight:
     """Whether what the room looks and sounds like is shown."""
     session: str = ""
     """The digest of the session that opened the page."""
+    game: str = ""
+    """The kit whose practice game this page plays."""
 
 
 ALL = Sight()
@@ -136,6 +138,9 @@ class Feed:
                 if self.answers is not None:
                     self.answers(kit, leaf.removeprefix("response/"), message.payload)
                 return
+            if leaf == "practice":
+                self._play(kit, message)
+                return
             self.board = apply(self.board, message.topic, message.payload, now, retained=message.retained)
             if leaf == "event":
                 self._receive_event(read_event(kit, message.payload), now)
@@ -160,6 +165,17 @@ class Feed:
         elif (anchor := read_anchor(event, now)) is not None:
             self.clocks.learn(anchor)
             self._anchors[anchor.kit, anchor.mono_id] = anchor
+
+    def _play(self, kit: str, message: Message) -> None:
+        """Pass a reading of the practice game on to whoever plays it. It is held nowhere."""
+        reading = from_json(Practice, message.payload)
+        if message.retained:
+            raise EventError("a retained reading")
+        players = [page for page in self._pages if page.sight.game == kit and page.sight.sees(kit)]
+        if players:
+            note = _format("practice", asdict(reading))
+            for page in players:
+                page.put(note)
 
     def connect(self, connected: bool) -> None:
         """The connection to the broker came or went."""

@@ -113,10 +113,19 @@ class Live:
         return PlainTextResponse(text)
 
     def _check_online(self, kit: str) -> None:
-        board: Any = self.feed.board.kits.get(kit)
-        if board is None:
-            raise HTTPException(404, "no such kit")
-        if not self.feed.broker:
-            raise HTTPException(503, "there is no connection to the broker")
-        if phase(board, self.feed.clock(), self.feed.board.limits) not in {"online", "silent"}:
-            raise HTTPException(409, "the kit is not online")
+        check_online(self.feed, kit)
+
+
+def check_online(feed: Feed, kit: str) -> None:
+    """Refuse what only a kit can do that is there.
+
+    Raises:
+        HTTPException: 404, 503 or 409.
+    """
+    board: Any = feed.board.kits.get(kit)
+    if board is None:
+        raise HTTPException(404, "no such kit")
+    if not feed.broker:
+        raise HTTPException(503, "there is no connection to the broker")
+    if phase(board, feed.clock(), feed.board.limits) not in {"online", "silent"}:
+        raise HTTPException(409, "the kit is not online")

@@ -21,14 +21,25 @@ from dashboard.database import Database
 
 Role = Literal["teacher", "admin", "researcher"]
 Right = Literal[
-    "live", "switch", "kits", "past", "notes", "export", "alerts", "people", "settings", "audit", "wipe"
+    "live",
+    "switch",
+    "kits",
+    "play",
+    "past",
+    "notes",
+    "export",
+    "alerts",
+    "people",
+    "settings",
+    "audit",
+    "wipe",
 ]
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "teacher": frozenset(
-        {"live", "switch", "kits", "past", "notes", "export", "alerts", "audit", "wipe"},
+        {"live", "switch", "kits", "play", "past", "notes", "export", "alerts", "audit", "wipe"},
     ),
-    "admin": frozenset({"switch", "kits", "people", "settings", "audit", "wipe"}),
+    "admin": frozenset({"switch", "kits", "play", "people", "settings", "audit", "wipe"}),
     "researcher": frozenset({"past", "export"}),
     "demo": frozenset(get_args(Right)),
 }

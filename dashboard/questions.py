@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from edge.events import MAX_BYTES, topic
@@ -27,8 +27,10 @@ class Questions:
         self._publish = publish
         self._open: dict[tuple[str, str, str], asyncio.Future[dict[str, Any]]] = {}
 
-    async def ask(self, kit: str, verb: str, *, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
-        """The kit's answer.
+    async def ask(
+        self, kit: str, verb: str, more: Mapping[str, Any] | None = None, *, timeout_s: float = PATIENCE_S
+    ) -> dict[str, Any]:
+        """The kit's answer; *more* goes with the question.
 
         Raises:
             NoAnswerError: there is none, or the broker did not take the question.
@@ -39,7 +41,8 @@ class Questions:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._open[key] = answer
         try:
-            if not await self._publish(topic(kit, "request", verb), json.dumps({"transaction": key[2]})):
+            body = json.dumps({"transaction": key[2], **(more or {})})
+            if not await self._publish(topic(kit, "request", verb), body):
                 raise NoAnswerError("the broker did not take the question")
             return await asyncio.wait_for(answer, timeout_s)
         except (asyncio.TimeoutError, TimeoutError) as error:

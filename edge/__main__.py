@@ -85,6 +85,9 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument(
         "--min-people", type=int, metavar="N", help="smallest group to speak about (default: 5)"
     )
+    demo.add_argument(
+        "--mode", choices=["class", "practice"], default="class", help="practice: the game (default: class)"
+    )
     demo.add_argument("--no-browser", action="store_true", help="do not open the dashboard in a browser")
     demo.set_defaults(run=demo_command)
 
@@ -282,6 +285,7 @@ def demo_command(arguments: argparse.Namespace) -> int:
             mqtt_port=arguments.mqtt_port,
             min_people=arguments.min_people,
             browser=not arguments.no_browser,
+            mode=arguments.mode,
         )
     )
 

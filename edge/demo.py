@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 
 from edge import daemon
+from edge.events import Mode
 from edge.kit import Kit, as_camera_uri, as_microphone_uri
 from edge.models import weights
 from edge.settings import Camera, Microphone, Mood, Mqtt, Outbox, Settings
@@ -29,12 +30,14 @@ from edge.sources import open_camera, open_microphone, replay_uri
 from edge.supervisor import stop_after, stop_flag
 from edge.types import EdgeError, SettingsError
 
+STAGE = "a staged class of public-domain portraits is replayed"
 NO_VOICE = "There is no sound: espeak-ng, which would speak for the demo, is not installed."
 READY_S = 30.0
 """A broker or dashboard that does not answer by now does not come."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a child gets when its parent dies, however it dies."""
 STAGED_CLASS = f"scene:{weights.FOLDER}"
+STAGED_PLAYER = f"{STAGED_CLASS}?player=1"
 SENTENCES = (
     ("Selamat pagi, anak-anak. Hari ini kita belajar menggambar.", "170", "50"),
     ("Bagus sekali! Gambar kalian indah sekali!", "190", "75"),
@@ -56,6 +59,7 @@ class Wishes:
     mqtt_port: int | None = None
     min_people: int | None = None
     browser: bool = True
+    mode: Mode = "class"
 
 
 def run(wishes: Wishes) -> int:
@@ -80,7 +84,7 @@ def run(wishes: Wishes) -> int:
         stack.enter_context(companion("broker", broker, mqtt_port, scratch))
         page = [sys.executable, "-m", "dashboard", "--demo", "--port", str(port), "--mqtt", settings.mqtt.url]
         stack.enter_context(companion("dashboard", [*page, "--data", str(scratch)], port, scratch))
-        address = f"http://127.0.0.1:{port}/"
+        address = f"http://127.0.0.1:{port}/{'practice' if wishes.mode == 'practice' else ''}"
         print(f"Dashboard  {address}")
         print(f"MQTT       {settings.mqtt.url}  topics suasana/{settings.kit_name}/#")
         print(f"Camera     {settings.camera.uri}\nMicrophone {settings.microphone.uri}")
@@ -100,7 +104,8 @@ def run(wishes: Wishes) -> int:
 def choose_settings(wishes: Wishes, scratch: Path, mqtt_port: int) -> Settings:
     """The demo's settings; says where its pictures and its sound come from when they are not the room's."""
     staged = not (wishes.camera or wishes.video)
-    camera = STAGED_CLASS
+    play = wishes.mode == "practice"
+    camera = STAGED_PLAYER if play else STAGED_CLASS
     if wishes.camera:
         camera = as_camera_uri(wishes.camera)
     elif wishes.video:
@@ -113,13 +118,14 @@ def choose_settings(wishes: Wishes, scratch: Path, mqtt_port: int) -> Settings:
     elif staged and (speech := speak(scratch)) is not None:
         microphone = replay_uri(str(speech), loop=True)
     if staged:
-        print("No camera was asked for: a staged class of public-domain portraits is replayed.")
+        who = "two public-domain portraits take turns as players" if play else STAGE
+        print(f"No camera was asked for: {who}.")
         if not (wishes.microphone or wishes.audio):
             print("Its voice is synthetic, spoken by espeak-ng." if microphone != "none" else NO_VOICE)
     return Settings(
         kit="demo",
         room="Demo",
-        mode="class",
+        mode=wishes.mode,
         state_dir=str(scratch),
         camera=Camera(camera),
         microphone=Microphone(microphone),

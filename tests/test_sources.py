@@ -249,6 +249,7 @@ CAMERAS = {
     "replay looped": "replay:{media}/pictures?speed=0&loop=1",
     "replay paced": "replay:{media}/video.mp4?speed=50",
     "scene": "scene:{media}/portraits?speed=0&frames=12",
+    "player": "scene:{media}/portraits?speed=0&frames=12&player=1",
     "opencv": "opencv:0?width=64&height=48",
     "opencv by path": "opencv:/dev/null",
     "picamera2": "picamera2:0?width=64&height=64",

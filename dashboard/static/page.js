@@ -58,6 +58,7 @@ function chooseScreen() {
   if (!who()) return; // neither the server nor this browser knows anybody
   const allowed = [...document.querySelectorAll("[data-tab]")].filter((tab) => !tab.dataset.needs || may(tab.dataset.needs));
   for (const tab of allowed) tab.hidden = false;
+  find("#play").hidden = !may("play");
   const names = allowed.map((tab) => tab.dataset.tab);
   const wanted = location.hash.slice(1);
   const next = names.includes(wanted) ? wanted : SCREENS.find((name) => names.includes(name));

@@ -5,7 +5,8 @@ import { ask } from "./access.js";
 const SILENT_MS = 40_000; // the server beats every 15 s
 const RETRY_MS = 3_000;
 
-export function openStream(on) {
+// *path* tells where from, each time it is opened. Returns what opens it anew.
+export function openStream(on, path = () => "/api/stream") {
   let source = null;
   let heard = Date.now();
   let retry = 0;
@@ -13,7 +14,7 @@ export function openStream(on) {
   function open() {
     clearTimeout(retry);
     source?.close();
-    source = new EventSource("/api/stream");
+    source = new EventSource(path());
     heard = Date.now();
     source.onerror = () => {
       on.connection(false);
@@ -22,7 +23,7 @@ export function openStream(on) {
       ask("/api/me").catch(() => {}); // goes to the login when the session is over
       retry = setTimeout(open, RETRY_MS);
     };
-    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "placed", "wiped", "alerts", "beat"]) {
+    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "placed", "wiped", "alerts", "practice", "beat"]) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
         on[name]?.(JSON.parse(event.data));
@@ -45,4 +46,5 @@ export function openStream(on) {
   });
   addEventListener("pageshow", (event) => event.persisted && open());
   open();
+  return open;
 }

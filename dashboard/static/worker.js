@@ -3,8 +3,8 @@
 
 const SHELL = "suasana-shell-1";
 const FILES = [
-  "access.js", "alerts.js", "audit.js", "board.css", "chart.js", "dom.js", "entry.js", "health.js", "icons.svg", "kits.js", "lesson.js", "login.js",
-  "logo.svg", "moods.svg", "notes.js", "now.js", "office.js", "page.js", "past.js", "report.js", "rooms.js", "screens.css", "sheet.js",
+  "access.js", "alerts.js", "audit.js", "board.css", "chart.js", "dom.js", "entry.js", "face.js", "faces.svg", "health.js", "icons.svg", "kits.js", "lesson.js", "lobby.js", "login.js",
+  "logo.svg", "mirror.js", "moods.svg", "notes.js", "now.js", "office.js", "page.js", "past.js", "practice.css", "practice.js", "report.js", "riddle.js", "rooms.js", "rounds.js", "screens.css", "sheet.js", "speech.js",
   "stream.js", "switches.js", "words.js", "texts/id.json", "texts/en.json",
 ].map((name) => `/static/${name}`);
 
@@ -19,7 +19,7 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
-  const ours = url.origin === location.origin && (url.pathname === "/" || url.pathname.startsWith("/static/"));
+  const ours = url.origin === location.origin && (["/", "/practice"].includes(url.pathname) || url.pathname.startsWith("/static/"));
   if (event.request.method === "GET" && ours) event.respondWith(fresh(event.request, url.pathname));
 });
 

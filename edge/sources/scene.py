@@ -1,10 +1,11 @@
-"""``scene:FOLDER?fps=10&frames=0&speed=1``: a class made of photographs, for a demo without a camera.
+"""``scene:FOLDER?fps=10&frames=0&speed=1&player=1``: a class of photographs, for a demo without a camera.
 
 The photographs are real and so is everything that is then recognised in them. The class is not: it is two
 public-domain portraits, NASA's of Eileen Collins and the US Navy's of Grace Hopper, set in eight places like
 a video call, mirrored, scaled, lit differently and gently moving. Who sits where changes over a minute, from
-mostly smiling to mostly serious and back, so that the mood has something to say. *FOLDER* holds the two files
-named below, which come out of pinned packages at set-up. Without ``frames`` it never ends.
+mostly smiling to mostly serious and back, so that the mood has something to say. With ``player`` one of
+them at a time plays the practice game, near the camera. *FOLDER* holds the two files named below, which come
+out of pinned packages at set-up. Without ``frames`` it never ends.
 """
 
 from __future__ import annotations
@@ -69,11 +70,18 @@ PLACES = (
 )
 
 
+PLAYER = Place(mirrored=True, face=150, brightness=1.0, turn=0)
+TURN_S = 7.0
+"""The one player gives way to the other after so long."""
+
+
 class Class:
     """The camera."""
 
-    def __init__(self, folder: Path, fps: float, frames: int, pace: Pace) -> None:
+    def __init__(self, folder: Path, fps: float, frames: int, pace: Pace, *, player: bool = False) -> None:
         self._folder = folder
+        self._places = (PLAYER,) if player else PLACES
+        self._size = (WIDTH, HEIGHT) if player else PLACE
         self._fps = fps
         self._frames = frames
         self._pace = pace
@@ -82,7 +90,7 @@ class Class:
 
     def __enter__(self) -> Class:
         self._smiling, self._serious = (
-            [_seated(_read(self._folder / who.file), who, place) for place in PLACES]
+            [_seated(_read(self._folder / who.file), who, place, self._size) for place in self._places]
             for who in (SMILING, SERIOUS)
         )
         return self
@@ -105,11 +113,11 @@ class Class:
 
     def _draw(self, media_s: float) -> ImageArray:
         image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-        width, height = PLACE
-        for number, place in enumerate(PLACES):
-            smiles, change_s = _sits(place.turn, media_s)
+        width, height = self._size
+        for number, place in enumerate(self._places):
+            smiles, change_s = _plays(media_s) if place is PLAYER else _sits(place.turn, media_s)
             picture = (self._smiling if smiles else self._serious)[number]
-            phase = 2 * pi * number / len(PLACES)
+            phase = 2 * pi * number / len(self._places)
             left = 8 + round(7 * sin(media_s / 1.7 + phase))
             top = 8 + round(4 * sin(media_s / 2.3 + 2 * phase))
             light = (
@@ -131,6 +139,7 @@ def open_camera(target: str, query: Query) -> Class:
         query.number("fps", 10, 0.1, 60),
         query.whole("frames", 0, 0, 10**9),
         Pace(query.number("speed", 1, 0, 100)),
+        player=query.flag("player"),
     )
 
 
@@ -140,6 +149,12 @@ def _sits(turn: int, media_s: float) -> tuple[bool, float]:
     since = (media_s - level) % PERIOD_S
     half = PERIOD_S / 2
     return since >= half, min(since % half, half - since % half)
+
+
+def _plays(media_s: float) -> tuple[bool, float]:
+    """Whether the smiling one plays, and how long ago or hence that changes."""
+    since = media_s % TURN_S
+    return media_s // TURN_S % 2 == 0, min(since, TURN_S - since)
 
 
 def _read(path: Path) -> ImageArray:
@@ -153,10 +168,10 @@ def _read(path: Path) -> ImageArray:
     return np.asarray(image, np.uint8)
 
 
-def _seated(image: ImageArray, who: Portrait, place: Place) -> ImageArray:
+def _seated(image: ImageArray, who: Portrait, place: Place, size: tuple[int, int]) -> ImageArray:
     """Head and shoulders, 16 pixels larger than the place so that there is room to move."""
     scale = place.face / who.face
-    width, height = PLACE[0] + 16, PLACE[1] + 16
+    width, height = size[0] + 16, size[1] + 16
     # The face's centre lands in the middle, at 40 % of the height.
     move = np.array(
         [[scale, 0, width / 2 - who.x * scale], [0, scale, 0.4 * height - who.y * scale]], np.float32

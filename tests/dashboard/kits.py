@@ -117,6 +117,25 @@ def clock_event(kit: str, seq: int, at: float, mono_s: float, **changes: Any) ->
     return table | {"type": "suasana.clock.v1", "data": own | {"reason": "synced", "step_s": 60.0}}
 
 
+def practice(round: str, at: float, **changes: Any) -> dict[str, Any]:
+    """One reading of the practice game."""
+    return {
+        "schema": 1,
+        "at": stamp(at),
+        "time_quality": "synced",
+        "age_s": 0.06,
+        "round": round,
+        "left_s": 9.0,
+        "sense": "face",
+        "people": 1,
+        "label": "happy",
+        "confidence": 0.84,
+        "asked": "happy",
+        "match": "like",
+        "held_s": 0.7,
+    } | changes
+
+
 def suppressed(reason: str, people: int) -> dict[str, Any]:
     """What changes in a state or an event that tells no mood."""
     return {"mood": None, "shares": {}, "confidence": 0.0, "people": people, "suppressed": reason}
@@ -138,6 +157,8 @@ class FakeKit:
     commands: list[tuple[str, str, bool]] = field(default_factory=list)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What it answers, by what is requested."""
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What it was asked: verb, payload."""
     seq: int = 0
 
     def start(self) -> FakeKit:
@@ -176,12 +197,17 @@ class FakeKit:
         name, value = message.topic.rsplit("/", 1)[1], message.payload.decode()
         if "/request/" in message.topic:
             answer = self.answers.get(name, {"ok": False, "error": f"no verb {name}"})
-            text = json.dumps(answer | {"transaction": json.loads(value)["transaction"]})
+            asked = json.loads(value)
+            self.requests.append((name, asked))
+            text = json.dumps(answer | {"transaction": asked["transaction"]})
             self.client.publish(f"suasana/{self.name}/response/{name}", text, qos=1)
             return
         self.commands.append((name, value, message.retain))
         if self.obeys:
-            self.capture = self.capture | {name: value}
+            if name == "mode":
+                self.settings = self.settings | {"mode": value}
+            else:
+                self.capture = self.capture | {name: value}
             table = info(self.name, capture=self.capture, **self.settings)
             self.client.publish(f"suasana/{self.name}/info", json.dumps(table), qos=1, retain=True)
             for source in ("camera", "microphone"):

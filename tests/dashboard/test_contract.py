@@ -15,8 +15,8 @@ EXAMPLES = [
     *sorted((ROOT / "tests" / "golden" / "schema-1").glob("*.json")),
 ]
 LEAVES = {"source-detail": "source/camera/detail"}
-NOT_READ = ("request", "response")
-"""Between a program and a kit; the dashboard flips switches only."""
+NOT_READ = ("request", "response", "practice")
+"""Between a program and a kit, or passed on to whoever plays (test_play.py): nothing that the board shows."""
 
 
 @pytest.mark.parametrize(
