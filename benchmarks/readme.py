@@ -104,7 +104,8 @@ def footprint() -> str:
 def faults() -> str:
     """What was broken, and what came of it."""
     found = json.loads((RESULTS / "faults.json").read_text("utf-8"))
-    lost = "lost {lost}, behind the broker {lost_behind_broker}, altered {altered_duplicates}, out of order {out_of_order}, uncounted {gaps_uncounted}"
+    lost = "lost {lost}, behind the broker {lost_behind_broker}, altered {altered_duplicates}, "
+    lost += "out of order {out_of_order}, uncounted {gaps_uncounted}"
     torn = "{torn_recovered} of {torn_waited} events in {torn_files} files, altered {torn_altered}"
     missing = "{torn_counted}, at the newest end {torn_tails}, unnoticed {torn_silent}"
     rows = {
