@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 VERSION = 3
 """Of the tables. Version 1 had the windows only, version 2 no steady clocks."""
 
-TABLES = (
+WINDOWS = (
     """CREATE TABLE IF NOT EXISTS windows (
   id TEXT PRIMARY KEY,
   kit TEXT NOT NULL, boot_id TEXT NOT NULL, seq BIGINT NOT NULL,
@@ -29,12 +29,16 @@ TABLES = (
   dated BIGINT NOT NULL DEFAULT 1,           -- 0: nobody knew the time; placed anew once the kit knows
   UNIQUE (kit, boot_id, seq)
 )""",
+    "CREATE INDEX IF NOT EXISTS windows_by_time ON windows (kit, ends)",
+    "CREATE INDEX IF NOT EXISTS windows_by_age ON windows (ends)",
+)
+"""In a district `windows` is a view of what ingesters write; see dashboard.district."""
+
+TABLES = (
     """CREATE TABLE IF NOT EXISTS clocks (
   kit TEXT NOT NULL, mono_id TEXT NOT NULL, ahead_s DOUBLE PRECISION NOT NULL, at DOUBLE PRECISION NOT NULL,
   PRIMARY KEY (kit, mono_id)
 )""",
-    "CREATE INDEX IF NOT EXISTS windows_by_time ON windows (kit, ends)",
-    "CREATE INDEX IF NOT EXISTS windows_by_age ON windows (ends)",
     """CREATE TABLE IF NOT EXISTS choices (name TEXT PRIMARY KEY, value TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS accounts (
   name TEXT PRIMARY KEY, role TEXT NOT NULL, kits TEXT NOT NULL, hash TEXT NOT NULL,
@@ -93,6 +97,9 @@ class DatabaseError(Exception):
 class Database(Protocol):
     """What both kinds do. Every method may raise DatabaseError."""
 
+    shared: bool
+    """Somebody else writes the windows: the ingesters of a district."""
+
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows that *sql* finds; ``?`` stands for each of *values*."""
         ...
@@ -129,6 +136,8 @@ def open_database(where: Path | str) -> Database:
 
 class Sqlite:
     """One file. See Database."""
+
+    shared = False
 
     def __init__(self, path: Path) -> None:
         """Open or make the file at *path*."""
@@ -176,7 +185,7 @@ class Sqlite:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA secure_delete = ON")  # what is wiped is overwritten, not only unlinked
-        for table in TABLES:
+        for table in (*WINDOWS, *TABLES):
             self._db.execute(table)
         there = {row[1] for row in self._db.execute("PRAGMA table_info(windows)")}
         for name, type in NEWER:
@@ -259,11 +268,14 @@ class Postgres:
         found = self._db.execute("SELECT MAX(number) FROM version").fetchone()
         if found[0] is not None and found[0] > VERSION:
             raise DatabaseError(f"{self._shown}: written by a newer version of the dashboard")
-        for table in TABLES:
+        found_windows = self._db.execute("SELECT relkind FROM pg_class WHERE oid = to_regclass('windows')")
+        self.shared = (found_windows.fetchone() or ("r",))[0] == "v"
+        for table in TABLES if self.shared else (*WINDOWS, *TABLES):
             self._db.execute(table)
-        for name, type in NEWER:
-            self._db.execute(f"ALTER TABLE windows ADD COLUMN IF NOT EXISTS {name} {type}")
-        self._db.execute(UNDATED)
+        if not self.shared:
+            for name, type in NEWER:
+                self._db.execute(f"ALTER TABLE windows ADD COLUMN IF NOT EXISTS {name} {type}")
+            self._db.execute(UNDATED)
         self._db.execute(
             "CREATE OR REPLACE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$"

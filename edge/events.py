@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime, timezone
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -492,8 +493,14 @@ def _parse(payload: bytes | str) -> dict[str, Any]:
     return value
 
 
+@cache
+def _hints(cls: type) -> Mapping[str, Any]:
+    """The types of a class's fields; asking for them takes longer than reading a message."""
+    return get_type_hints(cls, include_extras=True)
+
+
 def _build(cls: type[Built], table: Mapping[str, Any], where: str) -> Built:
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)  # type: ignore[arg-type] # a class is hashable
     values = {}
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name in table:
