@@ -6,12 +6,15 @@ certificate. ``zeroconf`` is imported when somebody looks or tells.
 
 from __future__ import annotations
 
+import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from edge.certificates import CertificateError, read
 
 if TYPE_CHECKING:
     from zeroconf import Zeroconf
@@ -24,7 +27,7 @@ SERVICES: Mapping[Kind, str] = {
 """The first is registered with IANA for MQTT over TLS; brokers of others answer to it, too."""
 LOOK_S = 2.5
 """Answers come within a second; some networks lose the first question."""
-RESOLVE_MS = 1500
+RESOLVE_MS = 800
 SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -48,8 +51,16 @@ class Place:
         return f"{self.site} ({self.address}:{self.port})"
 
 
-def look(kind: Kind, *, patience_s: float = LOOK_S, fingerprint: str = "") -> list[Place]:
+def look(
+    kind: Kind,
+    *,
+    patience_s: float = LOOK_S,
+    fingerprint: str = "",
+    enough: Callable[[Collection[Place]], bool] = lambda _: False,
+) -> list[Place]:
     """Everything of this *kind* that answers; with *fingerprint*, hexadecimal, only what begins so.
+
+    *enough* ends the search early: it is asked again and again, with what was found.
 
     Raises:
         BeaconError: this machine cannot ask its network.
@@ -74,10 +85,39 @@ def look(kind: Kind, *, patience_s: float = LOOK_S, fingerprint: str = "") -> li
                     place = _place(info, IPVersion.V4Only) if info else None
                     if place and (not fingerprint or place.fingerprint.startswith(fingerprint)):
                         found[place.site, place.address, place.port] = place
+                if enough(found.values()):
+                    break
                 time.sleep(0.05)
         finally:
             browser.cancel()
     return sorted(found.values(), key=lambda place: (place.site, place.address))
+
+
+def find_broker(site: str, authority: bytes, *, leaving: Callable[[], bool] = lambda: False) -> Place:
+    """The broker of *site*, as somebody says who knows its authority; one of them, should several say so.
+
+    Whoever was lied to finds out when it connects, and draws again.
+
+    Raises:
+        BeaconError: nobody says so, or the authority is none.
+    """
+    try:
+        fingerprint = read(authority).fingerprint.hex()
+    except CertificateError as error:
+        raise BeaconError(f"the certificate authority is {error}") from error
+
+    def fits(place: Place) -> bool:
+        return place.site == site and place.fingerprint == fingerprint
+
+    found = look("broker", enough=lambda places: leaving() or any(map(fits, places)))
+    ours = [place for place in found if fits(place)]
+    if ours:
+        return random.choice(ours)
+    others = ", ".join(place.shown for place in found)
+    raise BeaconError(
+        f"nobody with this kit's authority says to be the broker of {site}"
+        + (f"; there is {others}" if others else "; many school networks block such questions (multicast)")
+    )
 
 
 def choose(places: Iterable[Place], site: str, *, what: str, how: str) -> Place:

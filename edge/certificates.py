@@ -183,6 +183,34 @@ def check_client(cert_file: str, key_file: str) -> None:
         raise CertificateError(f"mqtt.key_file: {key_file}: {error.strerror}") from error
 
 
+class NamedContext(ssl.SSLContext):
+    """Asks a server for this name, whatever address it was reached by."""
+
+    server_name = ""
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        """As ever, but under that name."""
+        return super().wrap_socket(*arguments, **{**named, "server_hostname": self.server_name})
+
+
+def client_context(ca_file: str, cert_file: str, key_file: str, *, name: str = "") -> ssl.SSLContext:
+    """How a client shakes hands with a broker, in no other way than the MQTT library would by itself.
+
+    Raises:
+        OSError: a file cannot be read, or is not what it should be; ssl.SSLError among them.
+    """
+    context = NamedContext(ssl.PROTOCOL_TLS_CLIENT) if name else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if isinstance(context, NamedContext):
+        context.server_name = name
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file)
+    return context
+
+
 def _hosts(certificate: Any) -> tuple[str, ...]:
     from cryptography import x509  # noqa: PLC0415
 

@@ -106,7 +106,7 @@ class Mqtt:
     """The broker."""
 
     url: str = "mqtt://127.0.0.1:1883"
-    """``mqtt://[user@]host[:port]``, or ``mqtts://`` for TLS."""
+    """``mqtt://[user@]host[:port]``, ``mqtts://`` for TLS, or ``discover://SITE`` to look for it by mDNS."""
     password_file: str = ""
     ca_file: str = ""
     """Certificate authority for ``mqtts://``; empty takes the system's."""

@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from edge.certificates import CertificateError, check_client
+from edge.beacon import BeaconError, find_broker
+from edge.certificates import CertificateError, check_client, client_context
 from edge.events import topic
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ class Address:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    site: str = ""
+    """Whose broker to look for, where there is no *host* yet; its certificate is asked for this name."""
 
 
 def parse_address(url: str, *, password: str = "", ca_file: str = "") -> Address:
-    """``mqtt://[user@]host[:port]`` or ``mqtts://…``.
+    """``mqtt://[user@]host[:port]``, ``mqtts://…`` or ``discover://site``.
 
     Raises:
         VisitError: anything else.
@@ -67,6 +70,8 @@ def parse_address(url: str, *, password: str = "", ca_file: str = "") -> Address
         port = parts.port
     except ValueError as error:
         raise VisitError("address", str(error)) from error
+    if parts.scheme == "discover" and parts.hostname and parts.netloc == parts.hostname and ca_file:
+        return Address("", 0, tls=True, ca_file=ca_file, site=parts.hostname)
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.password:
         raise VisitError("address", "give mqtt://[user@]host[:port]")
     tls = parts.scheme == "mqtts"
@@ -95,6 +100,23 @@ def broker_address(
         raise VisitError("credentials", str(error), "certificate") from error
     address = parse_address(url, password=password, ca_file=ca_file)
     return replace(address, cert_file=cert_file, key_file=key_file)
+
+
+def locate(address: Address) -> Address:
+    """With a host: what is to be looked for is looked for now.
+
+    Raises:
+        VisitError: name, when nobody says to be this site's broker.
+    """
+    if address.host or not address.site:
+        return address
+    try:
+        place = find_broker(address.site, Path(address.ca_file).read_bytes())
+    except OSError as error:
+        raise VisitError("tls", f"mqtt.ca_file: {error.strerror}") from error
+    except BeaconError as error:
+        raise VisitError("name", str(error), "unfound") from error
+    return replace(address, host=place.address, port=place.port)
 
 
 def resolve(address: Address) -> str:
@@ -130,9 +152,7 @@ def shake_hands(address: Address) -> str:
         VisitError: tls.
     """
     try:
-        context = ssl.create_default_context(cafile=address.ca_file or None)
-        if address.cert_file:
-            context.load_cert_chain(address.cert_file, address.key_file)
+        context = _context(address)
         with (
             socket.create_connection((address.host, address.port), STEP_S) as plain,
             context.wrap_socket(plain, server_hostname=address.host) as secure,
@@ -149,6 +169,10 @@ def shake_hands(address: Address) -> str:
         # What a server thinks of ours comes as an alert: TLSV13_ALERT_CERTIFICATE_REQUIRED and others.
         refused = "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
         raise VisitError("tls", reason, "refused" if refused else "") from error
+
+
+def _context(address: Address) -> ssl.SSLContext:
+    return client_context(address.ca_file, address.cert_file, address.key_file, name=address.site)
 
 
 def _see_that_we_are_taken(secure: ssl.SSLSocket) -> None:
@@ -174,6 +198,7 @@ class Visit:
         Raises:
             VisitError: tcp, tls, greeting (no answer, or none of a broker) or credentials.
         """
+        self._address = locate(self._address)
         client = self._client = self._make_client()
         try:
             client.connect(self._address.host, self._address.port, keepalive=15)
@@ -255,8 +280,7 @@ class Visit:
             client.username_pw_set(self._address.user, self._address.password or None)
         if self._address.tls:
             try:
-                ours = self._address
-                client.tls_set(ours.ca_file or None, ours.cert_file or None, ours.key_file or None)
+                client.tls_set_context(_context(self._address))
             except OSError as error:
                 raise VisitError("tls", f"mqtt.ca_file: {error.strerror or error}") from error
         prefix = topic(self._kit, "")

@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 
 from edge.checks import Finding, Patient, finding
-from edge.visit import Address, Visit, VisitError, broker_address, reach, resolve, shake_hands
+from edge.visit import Address, Visit, VisitError, broker_address, locate, reach, resolve, shake_hands
 
 ECHO = "response/doctor"
 """Below the kit's own name, where a test message disturbs nobody."""
 KNOWN_CAUSES = {
+    ("name", "unfound"): "broker.unfound",
     ("tcp", "refused"): "broker.refused",
     ("tls", "early"): "broker.tls_early",
     ("tls", "expired"): "broker.tls_expired",
@@ -40,6 +41,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
             cert_file=mqtt.cert_file,
             key_file=mqtt.key_file,
         )
+        address = locate(address)
         shown = f"{address.host}:{address.port}"
         yield finding("broker.name_ok", host=address.host, ip=resolve(address))
         reach(address)

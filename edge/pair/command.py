@@ -118,7 +118,7 @@ def _try_broker(settings: Path) -> bool:
 
 def _widen_sandbox(paired: Paired) -> None:
     """The service reaches this machine only; its broker is elsewhere now."""
-    if paired.url.startswith("discover:"):
+    if paired.url.startswith("discover://"):
         allowed = NEIGHBOURS
     elif ipaddress.ip_address(paired.address).is_loopback:
         return

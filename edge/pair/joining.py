@@ -104,7 +104,7 @@ def pair(
     asked = {"secret": invitation.secret, "request": certificates.make_request(key).decode()}
     said, address = _join(host, port, authority, asked)
     made = _judge(said, key, authority)
-    where = f"discover:{said['site']}" if discover else f"mqtts://{_bracketed(host)}:{said['port']}"
+    where = f"discover://{said['site']}" if discover else f"mqtts://{_bracketed(host)}:{said['port']}"
     ahead = timedelta(seconds=clock() - float(said["now"]))
     try:
         folder = _store(settings.parent, made, key, authority)

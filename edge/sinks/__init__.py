@@ -81,6 +81,7 @@ class Access:
 _SCHEMES = {
     "mqtt": "edge.sinks.mqtt",
     "mqtts": "edge.sinks.mqtt",
+    "discover": "edge.sinks.mqtt",
     "jsonl": "edge.sinks.jsonl",
     "console": "edge.sinks.console",
 }

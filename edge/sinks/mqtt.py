@@ -11,15 +11,18 @@ import random
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from edge.beacon import BeaconError, find_broker
 from edge.channels import channel_of
 from edge.commands import Command
 from edge.events import SCHEMA, Event, mark_replayed, topic
@@ -72,6 +75,10 @@ WHY_REFUSED = {
 """Reasons of MQTT that say more in other words; the rest are told as they are."""
 
 
+class UnfoundError(OSError):
+    """Nobody in this network says to be the broker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a broker asks of its clients; only MQTT 5 has words for it."""
@@ -84,7 +91,7 @@ class Limits:
 
 
 def open(uri: str, *, kit: str, on_command: OnCommand, access: Access, outbox: Outbox | None) -> Mqtt:
-    """The sink for ``mqtt://[user@]host[:port]`` and ``mqtts://…``."""
+    """The sink for ``mqtt://[user@]host[:port]``, ``mqtts://…`` and ``discover://site``."""
     parts = urlsplit(uri)
     try:
         port = parts.port
@@ -94,6 +101,8 @@ def open(uri: str, *, kit: str, on_command: OnCommand, access: Access, outbox: O
         raise ValueError(f"{_shown(parts)}: not a broker's address; give mqtt://[user@]host[:port]")
     if parts.password:
         raise ValueError(f"{_shown(parts)}: a password does not belong in an address; set mqtt.password_file")
+    if parts.scheme == "discover" and (not access.ca_file or parts.netloc != parts.hostname):
+        raise ValueError(f"{uri}: give discover://SITE, and mqtt.ca_file: anybody may say to be the broker")
     return Mqtt(parts, kit=kit, on_command=on_command, access=access, outbox=outbox)
 
 
@@ -134,6 +143,7 @@ class Mqtt:
         self._futile = 0
         """Connections in a row that the broker did not greet."""
         self.connected = False
+        self._leaving = threading.Event()
         self._client = self._make_client()
 
     @property
@@ -205,6 +215,7 @@ class Mqtt:
         if len(self._outbox):
             kept = "stay on disk" if self._outbox.keeping == "disk" else "are lost"
             logger.warning("mqtt: %d events were never acknowledged and %s", len(self._outbox), kept)
+        self._leaving.set()
         self._client.disconnect()
         self._client.loop_stop()
         self._outbox.close()
@@ -324,7 +335,7 @@ class Mqtt:
         self._futile += not self.connected
         self.connected, self._greeted = False, None
         if not had_been_connected and not self._five:
-            tls = self._address.scheme == "mqtts"
+            tls = self._address.scheme != "mqtt"
             self._complain(f"{_shown(self._address)} {HANGS_UP_TLS if tls else HANGS_UP}")
         if not had_been_connected and self._access.protocol == "auto":
             self._switch_protocol()  # some brokers hang up on a version that they do not speak
@@ -358,11 +369,11 @@ class Mqtt:
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
         version = MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311
-        make = self._make or Client
+        make = self._make or (self._seeker() if self._address.scheme == "discover" else Client)
         client = make(CallbackAPIVersion.VERSION2, client_id=f"suasana-{self._kit}", protocol=version)
         if self._address.username:
             client.username_pw_set(unquote(self._address.username), self._access.password or None)
-        if self._address.scheme == "mqtts":
+        if self._address.scheme != "mqtt":
             access = self._access
             client.tls_set(access.ca_file or None, access.cert_file or None, access.key_file or None)
         will, hello = (_describe_will(), _describe_us()) if self._five else (None, None)
@@ -374,6 +385,22 @@ class Mqtt:
         port = self._address.port or (8883 if self._address.scheme == "mqtts" else 1883)
         client.connect_async(str(self._address.hostname), port, self._access.keepalive_s, properties=hello)
         return client
+
+    def _seeker(self) -> type[Client]:
+        """A client that looks for the broker whenever it connects; its certificate has to name the site."""
+        from paho.mqtt.client import Client
+
+        site, authority, leaving = str(self._address.hostname), Path(self._access.ca_file), self._leaving
+
+        class Seeker(Client):
+            def _create_socket_connection(self) -> socket.socket:
+                try:
+                    place = find_broker(site, authority.read_bytes(), leaving=leaving.is_set)
+                except BeaconError as error:
+                    raise UnfoundError(str(error)) from error
+                return socket.create_connection((place.address, place.port), self.connect_timeout)
+
+        return Seeker
 
     def _listen(self, client: Client) -> None:
         """Everything the network thread tells us goes through the queue; an old client is not heard."""
@@ -458,6 +485,8 @@ def _explain(error: BaseException | None) -> str:
         return f"has a certificate that is not trusted ({error.verify_message}): look at mqtt.ca_file"
     if isinstance(error, ssl.SSLError):
         return f"does not speak TLS here ({error.reason or error})"
+    if isinstance(error, UnfoundError):
+        return f"is not found: {error}"
     if isinstance(error, ConnectionResetError):
         return HANGS_UP
     if isinstance(error, socket.gaierror):

@@ -80,6 +80,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     renew.add_argument("--host", action="append", default=[], metavar="NAME", help=HOST_HELP)
     renew.add_argument("--now", action="store_true", help="however long the old one is valid")
 
+    _verb(
+        verbs,
+        "announce",
+        "tell the network where the broker is; with Avahi, DIR/avahi.service does",
+        announce_broker,
+    )
     _verb(verbs, "show", "members, certificates and when they run out", show_site)
 
 
@@ -155,6 +161,14 @@ def renew_broker(site: Site, arguments: argparse.Namespace, now: datetime) -> in
     print(f"valid until {until:%Y-%m-%d}")
     _tell(site)
     return 0
+
+
+def announce_broker(site: Site, _arguments: argparse.Namespace, _now: datetime) -> int:
+    """``suasana site announce``."""
+    from edge.site.invite import announce  # noqa: PLC0415
+    from edge.supervisor import stop_flag  # noqa: PLC0415
+
+    return announce(site, stop_flag())
 
 
 def show_site(site: Site, _arguments: argparse.Namespace, now: datetime) -> int:

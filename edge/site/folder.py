@@ -28,6 +28,7 @@ from pathlib import Path
 from string import Template
 
 from edge import certificates
+from edge.beacon import Place, avahi
 from edge.events import KIT_NAME
 from edge.site.access import PROGRAM_NAME, Member, access_list, hash_password, password_lines
 from edge.site.authority import DAY, Authority
@@ -270,6 +271,18 @@ class Site:
         except OSError as error:
             raise SiteError(f"{path}: {error.strerror}; sudo may help") from error
 
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the authority, which needs no key.
+
+        Raises:
+            SiteError: it cannot be read.
+        """
+        path = self.folder / "authority.pem"
+        try:
+            return certificates.read(path.read_bytes()).fingerprint
+        except OSError as error:
+            raise SiteError(f"{path}: {error.strerror}; sudo may help") from error
+
     def tell_broker(self) -> bool:
         """Have a running Mosquitto read its files anew; False when none runs, or it is not ours to tell."""
         try:
@@ -309,6 +322,10 @@ class Site:
         }
         for name, text in texts.items():
             _put(self.broker / name, text.encode())
+        place = Place(
+            register.name, "", register.port, certificates.read(authority.certificate).fingerprint.hex()
+        )
+        (self.folder / "avahi.service").write_text(avahi(place), "utf-8")
         _put(self.broker / "ca.pem", authority.certificate)
         _put(self.broker / "revoked.pem", authority.revoke([one for one, _ in register.revoked], now))
         self._give_to_broker()

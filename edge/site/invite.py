@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -87,6 +88,23 @@ def show(kit: str, invitation: Invitation, wishes: Wishes) -> None:
     print(f"\n{kit}\n")
     print("\n".join(f"{before}{line}{after}" for line in drawn.getvalue().splitlines()))
     print(f"\nsuasana pair {invitation.text}\n", flush=True)
+
+
+def announce(site: Site, stop: threading.Event) -> int:
+    """Tell the network where the broker is, until *stop*.
+
+    Raises:
+        SiteError: it cannot be told.
+    """
+    register, fingerprint = site.register(), site.fingerprint().hex()
+    place = Place(register.name, address_of(register.hosts), register.port, fingerprint)
+    try:
+        with announced("broker", place):
+            print(f"telling the network: {place.shown}; Ctrl-C ends it", flush=True)
+            stop.wait()
+    except BeaconError as error:
+        raise SiteError(str(error)) from error
+    return 0
 
 
 def address_of(hosts: Sequence[str]) -> str:

@@ -1,0 +1,141 @@
+"""Finding a site's broker in the network: what is heard is a hint, and never a guess."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edge import beacon
+from edge.beacon import BeaconError, Place, announced, avahi, choose, find_broker, look
+from edge.certificates import read
+from edge.invitation import Invitation
+from edge.pair import joining
+from edge.pair.joining import PairError, pair
+from edge.sinks import Access, open_sink
+from edge.site.authority import Authority
+from edge.visit import Visit, VisitError, broker_address
+from tests.sites import NOW, Running, running_site
+from tests.test_sinks import event, tend_until
+
+AUTHORITY = Authority.found("sekolah-1", NOW).certificate
+OURS = read(AUTHORITY).fingerprint.hex()
+HERE = Place("sekolah-1", "10.0.0.1", 8883, OURS)
+LIAR = Place("sekolah-1", "10.0.0.66", 8883, "00" * 32)
+OTHER = Place("sekolah-2", "10.0.0.2", 8883, "11" * 32)
+
+
+def test_one_is_taken_several_are_asked_about_and_none_is_told() -> None:
+    assert choose([HERE], "", what="broker", how="say so") == HERE
+    assert choose([HERE, OTHER], "sekolah-2", what="broker", how="say so") == OTHER
+    with pytest.raises(BeaconError) as several:
+        choose([HERE, OTHER], "", what="broker", how="give --address")
+    assert str(several.value) == (
+        "several brokers answer: sekolah-1 (10.0.0.1:8883), sekolah-2 (10.0.0.2:8883); which one? "
+        "give --address"
+    )
+    with pytest.raises(BeaconError, match="no broker of sekolah-3 answers; there is sekolah-1"):
+        choose([HERE], "sekolah-3", what="broker", how="say so")
+    with pytest.raises(BeaconError, match=r"no broker answers in this network; .* give --address"):
+        choose([], "", what="broker", how="give --address")
+
+
+def test_a_broker_is_looked_for_by_its_authority(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = [LIAR, HERE, OTHER]
+    monkeypatch.setattr(beacon, "look", lambda *_, **__: heard)
+    assert find_broker("sekolah-1", AUTHORITY) == HERE
+    heard = [LIAR, OTHER]
+    with pytest.raises(BeaconError, match="there is sekolah-1"):
+        find_broker("sekolah-1", AUTHORITY)
+    heard = []
+    with pytest.raises(BeaconError, match="multicast"):
+        find_broker("sekolah-1", AUTHORITY)
+    with pytest.raises(BeaconError, match="not a certificate"):
+        find_broker("sekolah-1", b"")
+
+
+def test_several_doors_for_one_invitation_are_a_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    invitation = Invitation("", 8884, bytes.fromhex(OURS)[:16], "ABCDEFGHIJKLMNOP")
+    doors = [HERE, replace(HERE, address="10.0.0.66")]
+    monkeypatch.setattr(joining, "look", lambda *_, **__: doors)
+    with pytest.raises(PairError, match=r"10\.0\.0\.1:8883.*10\.0\.0\.66:8883.*which one\? give --address"):
+        pair(invitation, tmp_path / "kit.toml")
+    doors = []
+    with pytest.raises(PairError, match=r"no site that invites this kit answers.*give --address"):
+        pair(invitation, tmp_path / "kit.toml")
+    assert not (tmp_path / "kit.toml").exists()
+
+
+def test_avahi_is_told_the_same() -> None:
+    service = ET.fromstring(avahi(HERE)).find("service")
+    assert service is not None
+    assert [one.text for one in service] == ["_secure-mqtt._tcp", "8883", "site=sekolah-1", f"ca={OURS}"]
+
+
+# ── In a real network: this machine's ────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A site that tells the network where its broker is, beside a liar and a neighbour."""
+    with running_site(tmp_path_factory.mktemp("beacon") / "site", "sekolah-uji") as running:
+        place = Place("sekolah-uji", "127.0.0.1", running.port, running.site.fingerprint().hex())
+        try:
+            with announced("broker", place):
+                if not look("broker", enough=lambda found: place in found):
+                    pytest.skip("this machine hears no multicast DNS")
+                yield running
+        except BeaconError as error:
+            pytest.skip(str(error))
+
+
+def test_a_kit_finds_its_broker_and_believes_the_certificate_only(
+    school: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = school.site.folder / "clients" / "kit-1"
+    school.join("kit-1")
+    files = {
+        key: str(folder / name)
+        for key, name in (("ca_file", "ca.pem"), ("cert_file", "client.pem"), ("key_file", "client.key"))
+    }
+    with open_sink("discover://sekolah-uji", kit="kit-1", access=Access(**files)) as sink:
+        sink.publish(event(0))
+        tend_until(sink, lambda: sink.waiting == 0)
+    assert "connected to discover://sekolah-uji" in caplog.text
+    found = broker_address("discover://sekolah-uji", password_file="", **files)
+    with Visit(found, kit="kit-1") as visit:
+        visit.listen("response/doctor")
+        visit.say("response/doctor", "hello")
+        assert visit.hear("response/doctor") == "hello"
+    monkeypatch.setattr(beacon, "look", lambda *_, **__: [])
+    nobody = broker_address("discover://sekolah-lain", password_file="", **files)
+    with pytest.raises(VisitError) as caught, Visit(nobody, kit="kit-1"):
+        pass
+    assert (caught.value.stage, caught.value.cause) == ("name", "unfound")
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the socket to Python
+def test_who_is_found_and_is_somebody_else_is_not_believed(
+    school: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker of the right authority, under a name that its certificate does not have."""
+    caplog.set_level(logging.INFO)
+    place = Place("sekolah-9", "127.0.0.1", school.port, school.site.fingerprint().hex())
+    monkeypatch.setattr(beacon, "look", lambda *_, **__: [place])
+    access = Access(ca_file=str(school.site.folder / "authority.pem"))
+    with open_sink("discover://sekolah-9", kit="kit-1", access=access) as sink:
+        tend_until(sink, lambda: "mismatch" in caplog.text)
+
+
+@pytest.mark.parametrize("uri", ["discover://", "discover://user@s1", "discover://s1:8883", "discover://s1"])
+def test_looking_around_needs_a_name_and_an_authority(uri: str) -> None:
+    access = Access(ca_file="" if uri == "discover://s1" else "/etc/ca.pem")
+    with pytest.raises(ValueError, match="discover:"):
+        open_sink(uri, kit="k1", access=access)
