@@ -114,6 +114,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.add_argument(
         "--check", action="store_true", help="only say whether it would start; touches no device"
     )
+    run.add_argument("--changes", type=Path, metavar="FILE", help=argparse.SUPPRESS)  # a draft, with --check
     run.set_defaults(run=run_command)
 
 
@@ -295,11 +296,12 @@ def run_command(arguments: argparse.Namespace) -> int:
     from edge import vitals  # noqa: PLC0415
 
     vitals.give_back_memory()  # before anything large is loaded
-    from edge import daemon, settings  # noqa: PLC0415
+    from edge import daemon, settings, tuning  # noqa: PLC0415
     from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415
     from edge.sinks import open_sink  # noqa: PLC0415
     from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
+    from edge.tuning import Tuned  # noqa: PLC0415
 
     stop = stop_flag()
     reload = Reload(stop)  # before the settings are read: what is asked from now on has not been read yet
@@ -316,18 +318,30 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.mqtt:
         wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))
     settings.check_mode(wanted)
+    tuned = Tuned(wanted)
     if arguments.check:
-        rehearse(wanted, stop=stop)
+        drafted = arguments.changes and tuning.over(wanted, tuning.read_changes(arguments.changes))
+        rehearse(drafted or tuned.settings, stop=stop)
         return 0
-    kit = Kit(wanted, stop=stop)
-    sinks = [kit.open_mqtt()]
-    if arguments.jsonl:
-        sinks.append(open_sink("jsonl:-", kit=wanted.kit_name))
+    tuned.begin()
+    try:
+        kit = Kit(tuned.settings, stop=stop)
+    except EdgeError as error:
+        if not tuned.reject(str(error)):
+            raise
+        kit = Kit(tuned.settings, stop=stop)
     stop_after(stop, arguments.seconds)
     try:
-        daemon.run(kit, sinks, stop, reload=reload)
+        sinks = [kit.open_mqtt()]
+        if arguments.jsonl:
+            sinks.append(open_sink("jsonl:-", kit=wanted.kit_name))
+        daemon.run(kit, sinks, stop, reload=reload, tuned=tuned)
+    except EdgeError:
+        tuned.pause()  # no fault of what was changed
+        raise
     finally:
         reload.close()
+    tuned.pause()
     if reload.due:
         reload.begin_anew()
     return 0

@@ -6,9 +6,17 @@ The kit publishes by this table, and edge/contract.py writes it down for readers
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from edge.commands import Answer, Request, RoundRequest
+from edge.commands import (
+    Answer,
+    ModelRequest,
+    PartRequest,
+    Request,
+    RoundRequest,
+    SettingsRequest,
+    Verb,
+)
 from edge.events import (
     Availability,
     Event,
@@ -112,18 +120,36 @@ CHANNELS = (
         by="reader",
     ),
     Channel(
+        "request/settings-change",
+        SettingsRequest,
+        "you change settings; the kit tries them, answers, and begins anew with them; not retained",
+        by="reader",
+    ),
+    Channel(
+        "request/model-part",
+        PartRequest,
+        "you send a signed model package, one part after the other's answer; not retained",
+        by="reader",
+    ),
+    Channel(
+        "request/model-rollback",
+        ModelRequest,
+        "you ask for the model before; not retained",
+        by="reader",
+    ),
+    Channel(
         "request/{verb}",
         Request,
         "you ask; not retained",
         by="reader",
-        levels=("ping", "info", "health", "doctor"),
+        levels=("ping", "info", "health", "doctor", "settings", "models"),
     ),
     Channel(
         "response/{verb}",
         Answer,
         "the answer to a request, or to a switch or mode on `response/set`",
         expires_s=60,
-        levels=("ping", "info", "health", "doctor", "practice-round", "set"),
+        levels=(*get_args(Verb), "set"),
     ),
 )
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from edge.events import (
     Amount,
     Capture,
+    Count,
     EventError,
     Health,
     Info,
     Mode,
+    Name,
     Sense,
     Switch,
     from_json,
@@ -24,8 +26,21 @@ from edge.words import LABELS, VOICE_LABELS
 LONGEST_TRANSACTION = 200
 LONGEST_ROUND_S = 120.0
 
+Wish = TypeVar("Wish", "SettingsRequest", "PartRequest", "ModelRequest")
+
 SwitchName = Literal["capture", "camera", "microphone"]
-Verb = Literal["ping", "info", "health", "doctor", "practice-round"]
+Verb = Literal[
+    "ping",
+    "info",
+    "health",
+    "doctor",
+    "practice-round",
+    "settings",
+    "settings-change",
+    "models",
+    "model-part",
+    "model-rollback",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,89 @@ class RoundRequest:
     sense: Sense = "face"
     transaction: str = ""
     """Comes back in the answer, and as ``round`` in every reading of the round."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRequest:
+    """On ``request/settings-change``: change settings, as ``request/settings`` names them."""
+
+    changes: Mapping[str, str]
+    """Values as text, by name; an empty text brings back what the kit's own file says."""
+    transaction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartRequest:
+    """On ``request/model-part``: the next part of a signed model package, installed once it is whole."""
+
+    sha256: Name
+    """Of the whole package; tells one package from another."""
+    size: Count
+    """Bytes of the whole package."""
+    at: Count
+    """Where this part begins. 0 begins anew; a part that the kit has is answered and changes nothing."""
+    data: str
+    """The part's bytes, in base64; at most 24 kB."""
+    transaction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """On ``request/model-rollback``: return to the model before, or to the software's own."""
+
+    name: Name
+    """Without its version."""
+    transaction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting that may be changed over MQTT; all others stand in the kit's own file only."""
+
+    name: str
+    """As in the file, its table before the dot: ``mood.window_s``."""
+    kind: Literal["number", "whole", "text", "choice"]
+    value: str
+    usual: str
+    """What the kit's own file says."""
+    least: float | None
+    most: float | None
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How the last change of settings did."""
+
+    trial: bool
+    """It has yet to prove itself: one minute with every camera and microphone back that was there before."""
+    failed: Mapping[str, str]
+    """What was taken back, by name; empty when nothing was."""
+    why: Mapping[str, str]
+    """Why it was taken back, by language."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """One model in use, and where a rollback leads."""
+
+    name: str
+    version: str
+    task: Literal["expression", "tone"]
+    shipped: bool
+    """It came with the software."""
+    trial: bool
+    """Installed, but yet to prove itself."""
+    back_to: str | None
+    """The version that a rollback leads to; null when there is nothing to roll back."""
+    failed: str
+    """Version that was given up last; empty when none was."""
+    why: Mapping[str, str]
+    """Why it was given up, by language."""
+    metrics: Mapping[str, float]
+    """What was measured on its files: ``accuracy``, ``claimed``, ``claimed_accuracy``, …, as fractions."""
+    card: str
+    """The model's card, in Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +198,20 @@ class Answer:
     """The answer to ``request/doctor``: what a kit can tell while it runs, without opening any device."""
     mode: Mode | None = None
     """The mode as it is now; the answer to ``set/mode``."""
+    why: Mapping[str, str] | None = None
+    """``error`` by language, as far as there are words for it; with what an admin asks for."""
+    settings: tuple[Setting, ...] | None = None
+    """The answer to ``request/settings`` and ``request/settings-change``."""
+    tuning: Tuning | None = None
+    """With ``settings``."""
+    models: tuple[ModelState, ...] | None = None
+    """The answer to ``request/models`` and ``request/model-rollback``."""
+    updates: bool | None = None
+    """With ``models``: whether the kit's own file lets models be changed over MQTT."""
+    have: Count | None = None
+    """Bytes of the package that the kit has; the answer to ``request/model-part``."""
+    begins_anew: bool | None = None
+    """The kit starts anew, with what was changed, within seconds; false when nothing changed."""
 
     def to_json(self) -> str:
         """One line of JSON, without what does not apply."""
@@ -150,6 +262,39 @@ def read_round(command: Command) -> RoundRequest:
     if wish.seconds > LONGEST_ROUND_S:
         raise EventError(f"a round lasts {LONGEST_ROUND_S:g} seconds at most")
     return wish
+
+
+def read_changes(command: Command) -> SettingsRequest:
+    """Which settings to change.
+
+    Raises:
+        EventError: the payload is no such request.
+    """
+    return _read_as(SettingsRequest, command)
+
+
+def read_part(command: Command) -> PartRequest:
+    """Which part of a package came.
+
+    Raises:
+        EventError: the payload is no such request.
+    """
+    return _read_as(PartRequest, command)
+
+
+def read_model(command: Command) -> ModelRequest:
+    """Which model is meant.
+
+    Raises:
+        EventError: the payload is no such request.
+    """
+    return _read_as(ModelRequest, command)
+
+
+def _read_as(cls: type[Wish], command: Command) -> Wish:
+    transaction = read_request(command).transaction
+    table = json.loads(command.payload.strip() or b"{}") | {"transaction": transaction}
+    return from_json(cls, json.dumps(table))
 
 
 def transaction_of(command: Command) -> str | None:

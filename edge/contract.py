@@ -144,8 +144,9 @@ def _class_called(name: str) -> type:
 def _nested(cls: type) -> Iterator[type]:
     for hint in get_type_hints(cls).values():
         for part in (hint, *get_args(hint)):
-            if isinstance(part, type) and is_dataclass(part):
-                yield part
+            for inner in (part, *get_args(part)):  # a list of objects that may be missing
+                if isinstance(inner, type) and is_dataclass(inner):
+                    yield inner
 
 
 def _field_rows(cls: type) -> str:

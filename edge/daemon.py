@@ -14,6 +14,8 @@ from edge.reload import Reload
 from edge.sinks import Sink
 from edge.supervisor import Supervisor
 from edge.systemd import Notifier
+from edge.tuning import Tuned
+from edge.upkeep import Upkeep
 
 TICK_S = 0.2
 """The main thread looks after commands, windows and sinks this often when nothing is observed."""
@@ -28,6 +30,7 @@ def run(
     *,
     notifier: Notifier | None = None,
     reload: Reload | None = None,
+    tuned: Tuned | None = None,
 ) -> None:
     """Watch the room until *stop* is set, every source is over, or *reload* is due.
 
@@ -39,7 +42,8 @@ def run(
         stack.enter_context(Claim(kit.settings.state_folder))
         stack.enter_context(kit.panel)
         stack.enter_context(kit.trials)
-        desk = Desk(kit, [stack.enter_context(sink) for sink in sinks])
+        upkeep = stack.enter_context(Upkeep(kit, reload, tuned))
+        desk = Desk(kit, [stack.enter_context(sink) for sink in sinks], upkeep=upkeep)
         stack.callback(desk.end)
         lanes = stack.enter_context(Supervisor(stop, told=desk.hear_of_lane))
         desk.begin()

@@ -41,6 +41,7 @@ from edge.sinks import Sink
 from edge.stamp import Stamp, state_of
 from edge.supervisor import Condition
 from edge.types import Look, Observation, Presence
+from edge.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,10 @@ class Desk:
         *,
         stamp: Stamp | None = None,
         clock: Callable[[], float] = time.monotonic,
+        upkeep: Upkeep | None = None,
     ) -> None:
-        """Speak for *kit* to all *sinks*, which are open."""
+        """Speak for *kit* to all *sinks*, which are open; *upkeep* does what an admin asks for."""
+        self._upkeep = upkeep or Upkeep(kit)
         self._kit, self._sinks, self._clock = kit, sinks, clock
         self._stamp = stamp or Stamp(kit.settings.kit_name)
         self._previous = kit.outbox.previous if kit.outbox is not None else None
@@ -119,6 +122,8 @@ class Desk:
         if self._kit.tend_load(now):
             self._health_due = now  # worth telling at once
             self._log_load()
+        for command, done in self._upkeep.tend(now, self._working()):
+            self._answer(command, done)
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
             self._tell("health", to_json(self._health(now)))
@@ -188,14 +193,25 @@ class Desk:
         kind, _, name = command.leaf.partition("/")
         try:
             if command.refusal:
-                answer = Answer(ok=False, error=command.refusal)
+                answer: Answer | None = Answer(ok=False, error=command.refusal)
+            elif self._upkeep.knows(name) and kind == "request":
+                answer = self._upkeep.answer(name, command, self._working())
             else:
                 answer = self._set(command, name) if kind == "set" else self._respond(name, command)
         except EventError as error:
             answer = Answer(ok=False, transaction=transaction_of(command), error=str(error))
+        if answer is not None:
+            self._answer(command, answer)
+
+    def _answer(self, command: Command, answer: Answer) -> None:
+        kind, _, name = command.leaf.partition("/")
         leaf = "response/set" if kind == "set" else f"response/{name[:LONGEST_VERB]}"
         for sink in self._sinks:
             sink.tell(leaf, answer.to_json(), qos=1, to=command)
+
+    def _working(self) -> dict[str, str]:
+        """The state of every source that nobody switched off."""
+        return {name: told for name, told in self._sources.items() if self._kit.switches.allows(name)}
 
     def _set(self, command: Command, what: str) -> Answer:
         """Flip a switch or the mode. Saying so twice changes nothing and is answered the same."""

@@ -37,6 +37,8 @@ class Reload:
         self._trial: subprocess.Popen[str] | None = None
         self.due = False
         """Whether this process is to be replaced once it has ended gracefully."""
+        self.trying = [*self._command, "--check"]
+        """What another process has to be told to try settings without opening anything."""
         signal.signal(signal.SIGHUP, self._end if has_terminal() else self._ask)
         signal.pthread_sigmask(
             signal.SIG_UNBLOCK, SIGNALS
@@ -48,18 +50,22 @@ class Reload:
             if self._asked:
                 self._asked = False
                 self._trial = subprocess.Popen(  # noqa: S603 -- our own command line
-                    [*self._command, "--check"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+                    self.trying, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
                 )
         elif self._trial.poll() is not None:
             _, complaint = self._trial.communicate()
             code, self._trial = self._trial.returncode, None
             if code == 0:
                 logger.info("settings: new ones are good; beginning anew with them")
-                self.due = True
-                self._stop.set()
+                self.renew()
             else:
                 reason = complaint.strip().splitlines()[-1:] or [f"the trial ended with {code}"]
                 logger.error("settings: the old ones stay: %s", reason[0].removeprefix("suasana: "))
+
+    def renew(self) -> None:
+        """End gracefully and begin anew: what is on the disk has changed and was tried."""
+        self.due = True
+        self._stop.set()
 
     def close(self) -> None:
         """End a trial that nobody waits for any more."""

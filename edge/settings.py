@@ -147,6 +147,8 @@ class Updates:
     """Public keys, ``ed25519:BASE64 OWNER`` each, as they stand in the .pub files of ``convert new-key``."""
     keys_dir: str = "/etc/suasana/keys"
     """Every ``*.pub`` file in this folder is trusted too."""
+    remote: bool = False
+    """Whether models may be installed and rolled back over MQTT as well, by an admin of the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ def messages() -> Iterator[tuple[str, str]]:
     folders = ("sources", "runtimes")
     modules = [path for folder in folders for path in sorted((ROOT / "edge" / folder).glob("*.py"))]
     modules += [ROOT / "edge" / name for name in ("settings.py", "manifest.py", "visit.py", "switches.py")]
-    modules += [ROOT / "edge/models" / name for name in ("choice.py", "goldens.py")]
+    modules += [ROOT / "edge" / name for name in ("tuning.py", "upkeep.py")]
+    modules += [ROOT / "edge/models" / name for name in ("choice.py", "goldens.py", "package.py")]
     told = {"SourceError", "StuckError", "ModelError", "SettingsError", "VisitError", "ValueError"}
     told.add("_require")
     for path in modules:

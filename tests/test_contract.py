@@ -184,6 +184,11 @@ def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(tmp_path: P
         eventually(lambda: heard.payloads("suasana/k1/event"))
         for verb in ("ping", "info", "health", "dance"):
             heard.client.publish(f"suasana/k1/request/{verb}", '{"transaction": "1"}', qos=1)
+        for verb in ("settings-change", "model-part", "model-rollback"):  # refused here, and told so
+            example = table(DOCS / "contract" / "examples" / f"request-{verb}.json")
+            heard.client.publish(f"suasana/k1/request/{verb}", json.dumps(example), qos=1)
+            eventually(lambda verb=verb: heard.payloads(f"suasana/k1/response/{verb}"))  # type: ignore[misc]
+        heard.client.publish("suasana/k1/request/models", "{}", qos=1)
         for name, value in (("camera", "off"), ("capture", "off"), ("camera", "on"), ("tap", "off")):
             heard.client.publish(f"suasana/k1/set/{name}", value, qos=1)
         for name, value in (("capture", "on"), ("mode", "practice")):

@@ -29,8 +29,12 @@ class Daemon:
         self._log = folder / "log"
         self._broker, self._folder = broker, folder
         self.settle(room="Kelas 1A")
-        with self._log.open("w") as log:
-            self.process = subprocess.Popen(
+        self.process = self.again()
+
+    def again(self) -> subprocess.Popen[bytes]:
+        """Another start of it."""
+        with self._log.open("a") as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "edge", "run", "--config", str(self.config)],
                 stderr=log,
                 cwd=ROOT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,6 +101,20 @@ def roll_back(settings: Settings, name: str) -> Iterator[str]:
     name = name or names[0]
     record = shelf.roll_back(name)
     yield f"{name}: {record.current or 'the shipped model'} is used from the next start of the kit on"
+
+
+def main() -> None:
+    """In a child of the daemon: install the package that standard input names; a refusal is one line."""
+    settings, source = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    try:
+        for line in install_model(settings, source, force=False, progress=_unheard, told=_unheard):
+            print(line)  # noqa: T201 -- for whoever looks
+    except ModelError as error:
+        sys.exit(str(error))
+
+
+def _unheard(*_told: object) -> None:
+    """Nobody watches."""
 
 
 def _all(shelf: Shelf) -> Iterator[tuple[Manifest, str]]:

@@ -42,8 +42,8 @@ HANDED = 100
 """Events handed to paho, which sends the next of them as soon as one is acknowledged."""
 REFUSED_S = 30.0
 """After the broker refused an event nothing more is sent for so long; the event stays where it is."""
-LONGEST_COMMAND = 4096
-"""Bytes of a command that are read; longer ones are refused unread."""
+LONGEST_COMMAND = 40_000
+"""Bytes of a command that are read; longer ones are refused unread. A part of a model package has 33,000."""
 GOODBYE_S = 1.5
 RECONNECT_S = (0.5, 2.0)
 """Before the first attempt to come back; it doubles from there."""
@@ -550,7 +550,7 @@ def _describe_us() -> Properties:
 
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.ReceiveMaximum = IN_FLIGHT
-    properties.MaximumPacketSize = 2 * LONGEST_COMMAND
+    properties.MaximumPacketSize = LONGEST_COMMAND + 4096
     return properties
 
 
