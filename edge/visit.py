@@ -145,8 +145,17 @@ def reach(address: Address) -> None:
         raise VisitError("tcp", error.strerror or str(error), cause) from error
 
 
-def shake_hands(address: Address) -> str:
-    """Make a TLS connection as the kit does, and hang up; the version that was agreed upon.
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What TLS agreed upon."""
+
+    version: str
+    until: float
+    """When the broker's certificate runs out, seconds since 1970."""
+
+
+def shake_hands(address: Address) -> Handshake:
+    """Make a TLS connection as the kit does, and hang up.
 
     Raises:
         VisitError: tls.
@@ -159,7 +168,8 @@ def shake_hands(address: Address) -> str:
         ):
             if address.cert_file:
                 _see_that_we_are_taken(secure)
-            return str(secure.version())
+            ends = str((secure.getpeercert() or {}).get("notAfter"))
+            return Handshake(str(secure.version()), ssl.cert_time_to_seconds(ends))
     except ssl.SSLCertVerificationError as error:
         # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
         cause = {9: "early", 10: "expired"}.get(error.verify_code, "unknown")

@@ -7,6 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ from edge.site.folder import Site, SiteError, Wishes
 from edge.site.invite import Wishes as InviteWishes
 from edge.site.invite import invite
 from edge.types import EdgeError, SourceError
-from tests.conftest import ROOT, eventually
+from tests.conftest import ROOT, eventually, free_port
 from tests.sites import DAY, NOW, running_broker
 
 KIT = Member("kelas-1a", "kit")
@@ -37,7 +38,7 @@ KIT = Member("kelas-1a", "kit")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return Site.create(tmp_path / "site", Wishes("sekolah-1", ("127.0.0.1",)), NOW)
+    return Site.create(tmp_path / "site", Wishes("sekolah-1", ("127.0.0.1",), free_port()), NOW)
 
 
 @pytest.fixture
@@ -221,7 +222,11 @@ def test_a_kit_joins_and_its_settings_say_so(site: Site, kit: Path) -> None:
         paired = pair(made, kit)
         with pytest.raises(PairError, match="used already"):
             pair(made, kit)
-    assert (paired.site, paired.kit, paired.url) == ("sekolah-1", "kelas-1a", "mqtts://127.0.0.1:8883")
+    assert (paired.site, paired.kit, paired.url) == (
+        "sekolah-1",
+        "kelas-1a",
+        f"mqtts://127.0.0.1:{site.register().port}",
+    )
     wanted = settings.load(kit)
     assert (wanted.kit, wanted.mqtt.url) == ("kelas-1a", paired.url)
     certificates.check_client(wanted.mqtt.cert_file, wanted.mqtt.key_file)
@@ -495,3 +500,31 @@ def test_an_invitation_that_nobody_takes_ends(site: Site, capsys: pytest.Capture
 def test_a_port_that_is_taken_is_told(site: Site) -> None:
     with listen(0) as first, pytest.raises(EdgeError, match="door-port"):
         invite(site, InviteWishes(("kelas-1a",), port=first.getsockname()[1], announce=False))
+
+
+def test_a_kit_that_tells_everything_tells_no_secret(site: Site, kit: Path) -> None:
+    """The daemon with debug logging, paired, and with a password besides."""
+    password = "hunter2-correct-horse"
+    (kit.parent / "password").write_text(password)
+    with running_broker(site) as log, open_door(site) as (door, port):
+        made = door.invite(KIT, host="127.0.0.1", port=port)
+        pair(made, kit)
+        text = kit.read_text("utf-8")
+        text = text.replace("mqtts://", "mqtts://kelas-1a@")
+        text = text.replace('password_file = ""', f'password_file = "{kit.parent / "password"}"')
+        kit.write_text(text.replace('state_dir = ""', f'state_dir = "{kit.parent / "state"}"'), "utf-8")
+        assert settings.load(kit).mqtt.password_file
+        command = [sys.executable, "-m", "edge", "--verbose", "run", "--config", str(kit), "--seconds", "2"]
+        done = subprocess.run(
+            [*command, "--camera", "pattern:", "--microphone", "none"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    told = done.stdout + done.stderr + log.read_text("utf-8")
+    assert done.returncode == 0, told
+    assert "connected to mqtts://127.0.0.1" in told
+    assert "as suasana-kelas-1a" in told, "the broker's own log"
+    assert [word for word in (password, made.secret, *secrets_of(site, kit)) if word in told] == []

@@ -13,13 +13,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from edge import certificates
+from edge import certificates, checks
 from edge.__main__ import main
 from edge.certificates import CertificateError
+from edge.checks import Patient
+from edge.settings import Mqtt, Settings
 from edge.site.access import Member, hash_password
 from edge.site.authority import Authority
 from edge.site.folder import Site, SiteError, Wishes
-from tests.conftest import eventually
+from tests.conftest import eventually, free_port
 from tests.sites import DAY, NOW, Client, Running, running_broker, running_site, turned_away
 
 
@@ -299,3 +301,85 @@ def test_who_speaks_without_tls_hears_nothing(school: Running) -> None:
         except ConnectionResetError:
             answer = b""
     assert not answer.startswith(b"\x20"), "no CONNACK"
+
+
+# ── What the doctor says ─────────────────────────────────────────────────────────────────────────────
+
+
+def doctor(port: int, folder: Path) -> list[str]:
+    """Ids of what it finds about a broker, without ``broker.``."""
+    mqtt = Mqtt(
+        f"mqtts://127.0.0.1:{port}",
+        ca_file=str(folder / "ca.pem"),
+        cert_file=str(folder / "client.pem"),
+        key_file=str(folder / "client.key"),
+    )
+    found = list(checks.examine("broker", Patient(Settings(kit="kit-1", mqtt=mqtt))))
+    assert all(item.found("id") != item.found("en") for item in found)
+    return [item.id.removeprefix("broker.") for item in found]
+
+
+GOOD_WAY = ["name_ok", "tcp_ok", "tls_ok", "login_ok", "publish_ok", "heard_ok"]
+
+
+def test_the_doctor_finds_its_way_with_a_certificate(school: Running, tmp_path: Path) -> None:
+    folder = school.site.add(Member("kit-1", "kit"), NOW, replaces=True)
+    assert doctor(school.port, folder) == GOOD_WAY
+    elsewhere = Site.create(tmp_path / "site", Wishes("sekolah-2"), NOW)
+    foreign = elsewhere.add(Member("kit-1", "kit"), NOW)
+    (foreign / "ca.pem").write_bytes(school.site.authority().certificate)
+    assert doctor(school.port, foreign) == ["name_ok", "tcp_ok", "tls_refused"]
+    (folder / "client.key").chmod(0o644)
+    assert doctor(school.port, folder) == ["certificate"]
+    (folder / "client.key").unlink()
+    assert doctor(school.port, folder) == ["certificate"]
+
+
+def test_the_doctor_tells_of_certificates_that_end_soon(tmp_path: Path) -> None:
+    """Founded long ago: the broker's is renewed in good time, a kit's asks for somebody to come."""
+    then = NOW - 1800 * DAY
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1", ("127.0.0.1",), free_port()), then)
+    folder = site.add(Member("kit-1", "kit"), then)
+    site.renew(NOW - 720 * DAY)
+    with running_broker(site):
+        soon = [*GOOD_WAY[:3], "tls_soon", "certificate_soon", *GOOD_WAY[3:]]
+        assert doctor(site.register().port, folder) == soon
+        site.renew(NOW)
+        eventually(lambda: "tls_soon" not in doctor(site.register().port, folder))
+
+
+# ── Client ids, which a broker believes ──────────────────────────────────────────────────────────────
+
+
+def by_id(port: int, folder: Path, client_id: str) -> paho.Client:
+    """A connection with a session that outlives it."""
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=False)
+    client.tls_set(*(str(folder / name) for name in ("ca.pem", "client.pem", "client.key")))
+    ready: list[int] = []
+    client.on_connect = lambda *_: ready.append(1)
+    client.on_subscribe = lambda *_: ready.append(2)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    eventually(lambda: ready)
+    return client
+
+
+def test_nobody_inherits_what_waits_for_another(school: Running) -> None:
+    page = school.site.add(Member("store_page", "dashboard"), NOW)
+    reader = by_id(school.port, page, "store")
+    reader.subscribe("suasana/kit-5/#", qos=1)
+    with school.join("kit-5") as kit:
+        eventually(lambda: kit.say("suasana/kit-5/state", b"there") == "")
+        reader.disconnect()
+        reader.loop_stop()
+        kit.say("suasana/kit-5/state", b"waits for the page")
+        thief = by_id(school.port, school.site.add(Member("kit-6", "kit"), NOW), "store")
+        heard: list[bytes] = []
+        thief.on_message = lambda _c, _d, message: heard.append(message.payload)
+        thief.subscribe("suasana/kit-6/set/+", qos=1)
+        thief.publish("suasana/kit-6/set/camera", b"its own", qos=1)
+        kit.say("suasana/kit-5/state", b"more")
+        eventually(lambda: b"its own" in heard)
+        thief.disconnect()
+        thief.loop_stop()
+    assert heard == [b"its own"]

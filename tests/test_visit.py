@@ -186,7 +186,7 @@ class School:
         )
 
     def broker_lines(
-        self, *, start: datetime = NOW - DAY, end: datetime = NOW + DAY, host: str = ""
+        self, *, start: datetime = NOW - DAY, end: datetime = NOW + 365 * DAY, host: str = ""
     ) -> list[str]:
         """Mosquitto's lines for a certificate."""
         key = ec.generate_private_key(ec.SECP256R1())

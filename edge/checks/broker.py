@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from edge import certificates
 from edge.checks import Finding, Patient, finding
 from edge.visit import Address, Visit, VisitError, broker_address, locate, reach, resolve, shake_hands
 
@@ -22,6 +24,12 @@ KNOWN_CAUSES = {
     ("credentials", "login"): "broker.login",
     ("credentials", "listen"): "broker.unheard",
 }
+
+DAY_S = 86_400
+BROKER_DAYS = 30
+"""`suasana site renew` makes a new one from 60 days on: something did not call it."""
+OWN_DAYS = 90
+"""A kit's own needs somebody to come, and holidays are long."""
 
 USER = re.compile(r"//.*@")
 """Somebody may have written a password there, where it does not belong."""
@@ -47,11 +55,25 @@ def examine(patient: Patient) -> Iterator[Finding]:
         reach(address)
         yield finding("broker.tcp_ok", address=shown)
         if address.tls:
-            yield finding("broker.tls_ok", version=shake_hands(address))
+            agreed = shake_hands(address)
+            yield finding("broker.tls_ok", version=agreed.version)
+            yield from _ends(agreed.until, address.cert_file, time.time())
         yield from _visit(address, settings.kit_name)
     except VisitError as error:
         id = KNOWN_CAUSES.get((error.stage, error.cause), f"broker.{error.stage}")
         yield finding(id, address=shown, reason=error.reason, kit=settings.kit_name)
+
+
+def _ends(broker_until: float, cert_file: str, now: float) -> Iterator[Finding]:
+    """Certificates that run out before somebody may look here again."""
+    left = int((broker_until - now) / DAY_S)
+    if left < BROKER_DAYS:
+        yield finding("broker.tls_soon", days=left)
+    if not cert_file:
+        return
+    left = int((certificates.read(Path(cert_file).read_bytes()).until.timestamp() - now) / DAY_S)
+    if left < OWN_DAYS:
+        yield finding("broker.certificate_soon", days=left)
 
 
 def _visit(address: Address, kit: str) -> Iterator[Finding]:
