@@ -98,12 +98,16 @@ put() { install -D -m "$1" "$2" "$tree/$3"; }
 put 755 systemd/broker.sh usr/lib/suasana/broker.sh
 put 644 systemd/suasana.service usr/lib/systemd/system/suasana.service
 put 644 systemd/suasana-dashboard.service usr/lib/systemd/system/suasana-dashboard.service
+for unit in suasana-site.service suasana-site-renew.service suasana-site-renew.timer; do
+    put 644 "systemd/$unit" "usr/lib/systemd/system/$unit"
+done
 put 644 systemd/suasana.sysusers usr/lib/sysusers.d/suasana.conf
 put 644 systemd/suasana.tmpfiles usr/lib/tmpfiles.d/suasana.conf
 put 644 systemd/kit.toml usr/share/suasana/kit.toml
 put 644 systemd/mosquitto.conf usr/share/suasana/mosquitto.conf
 put 644 systemd/mosquitto.acl usr/share/suasana/mosquitto.acl
 put 644 docs/install.md usr/share/doc/suasana/install.md
+put 644 docs/site.md usr/share/doc/suasana/site.md
 put 644 LICENSE usr/share/doc/suasana/copyright
 gzip -9nc CHANGELOG.md >"$tree/usr/share/doc/suasana/changelog.gz"
 install -d "$tree/usr/bin" "$tree/DEBIAN"

@@ -77,13 +77,14 @@ def _rights(program: Member) -> Iterator[str]:
         yield from (f"topic read {BASE}/{kit}/#" for kit in kits)
     else:
         yield f"topic read {BASE}/#"
-    if program.role in {"dashboard", "home-assistant"}:
-        for kit in kits:
-            yield f"topic write {BASE}/{kit}/set/+"
-            yield f"topic write {BASE}/{kit}/request/+"
     if program.role == "dashboard":
-        yield from (f"topic write {BASE}/{kit}/event" for kit in kits)  # alerts are events of the room's kit
+        # Its alerts are events of the room's kit.
+        yield from (
+            f"topic write {BASE}/{kit}/{leaf}" for kit in kits for leaf in ("set/+", "request/+", "event")
+        )
     if program.role == "home-assistant":
+        switches = ("capture", "camera", "microphone")
+        yield from (f"topic write {BASE}/{kit}/set/{leaf}" for kit in kits for leaf in switches)
         yield "topic read homeassistant/#"
         yield "topic write homeassistant/status"
     yield from _nothing_of(program.name)
