@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     feed = Feed(Disk(database), clock=time.time, retention_days=lambda: desk.now.retention_days)
     bus = Bus(address, on_message=feed.receive, on_connection=feed.connect)
+    if database.shared:
+        bus.hear(())  # the roster says whom, before long
     hosts = {socket.gethostname(), f"{socket.gethostname()}.local", *wishes.allow_host}
     code = make_code()
     config = uvicorn.Config(

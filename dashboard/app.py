@@ -28,6 +28,7 @@ from dashboard.past import Past
 from dashboard.people import Passwords, People
 from dashboard.play import Play
 from dashboard.questions import Questions
+from dashboard.roster import Roster
 from dashboard.rules import Rules
 from dashboard.watch import Watch
 
@@ -60,6 +61,7 @@ def make_app(
     questions = Questions(bus.publish)
     feed.answers = questions.hear
     watch = Watch(feed, bus.publish)
+    roster = Roster(feed, bus, questions)
     entry = Entry(access, feed, disk, desk, passwords, code, lambda: feed.board)
     parts = (
         entry,
@@ -73,7 +75,7 @@ def make_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         bus.start()
-        tending = [asyncio.create_task(work) for work in (feed.tend(), watch.tend())]
+        tending = [asyncio.create_task(work) for work in (feed.tend(), watch.tend(), roster.tend())]
         try:
             yield
         finally:

@@ -202,10 +202,11 @@ def _word(payload: bytes, words: Any) -> str | None:
 
 def phase(kit: KitBoard, now: float, limits: Limits) -> Phase:
     """Whether the kit is there, as far as can be told from here."""
-    if kit.availability is None:
+    if kit.availability is None and kit.heard_at is None:
         return "unknown"
-    if kit.availability != "online":
+    if kit.availability not in {None, "online"}:
         return kit.availability
+    # Heard, but never that it came: not every broker tells a newcomer what it was told to keep.
     quiet_s = now - (kit.known_at if kit.heard_at is None else kit.heard_at)
     return "silent" if quiet_s > limits.silent_after_s else "online"
 

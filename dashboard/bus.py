@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, Any
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOPICS = tuple(
-    f"{BASE}/+/{leaf}"
-    for leaf in (
-        "availability",
-        "info",
-        "health",
-        "state",
-        "event",
-        "source/+/status",
-        "source/+/detail",
-        "response/+",
-        "practice",
-    )
+LEAVES = (
+    "availability",
+    "info",
+    "health",
+    "state",
+    "event",
+    "source/+/status",
+    "source/+/detail",
+    "response/+",
+    "practice",
 )
+TOPICS = tuple(f"{BASE}/+/{leaf}" for leaf in LEAVES)
+OTHERS = ("set/", "request/")
+"""What is said to kits; whoever asks for all topics of one hears it too."""
 WAITING = 2000
 """Messages between the two threads."""
 PATIENCE_S = 5.0
@@ -114,7 +115,23 @@ class Bus:
         self._on_message, self._on_connection = on_message, on_connection
         self._waiting: Queue[Message] = Queue(WAITING)
         self._client: Client | None = None
+        self._kits: frozenset[str] | None = None
         self._complained = ""
+
+    def hear(self, kits: Iterable[str]) -> None:
+        """From now on hear these kits and no others, which is all that a district's broker allows."""
+        wanted = frozenset(kits)
+        fresh = wanted - (self._kits or frozenset())
+        gone = (self._kits or frozenset()) - wanted
+        everybody, self._kits = self._kits is None, wanted
+        client = self._client
+        if client is not None and client.is_connected():
+            if everybody:
+                client.unsubscribe(list(TOPICS))
+            if fresh:
+                client.subscribe([(f"{BASE}/{kit}/#", 1) for kit in sorted(fresh)])
+            if gone:
+                client.unsubscribe([f"{BASE}/{kit}/#" for kit in sorted(gone)])
 
     def start(self) -> None:
         """Connect in the background, now and after every loss; a broker that is down is waited for."""
@@ -143,7 +160,9 @@ class Bus:
         from paho.mqtt.client import Client  # noqa: PLC0415 -- drivers are loaded where they are used
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415
 
-        client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+        # Named after its user: a broker may keep the queues of clients apart by their names.
+        name = f"{self.address.user}-{secrets.token_hex(6)}" if self.address.user else ""
+        client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv311)
         client.connect_timeout = 3.0
         if self.address.user:
             client.username_pw_set(self.address.user, self.address.password)
@@ -167,7 +186,10 @@ class Bus:
                 return
             self._complained = ""
             logger.info("mqtt: connected to %s", self.address.shown)
-            client.subscribe([(topic, 1) for topic in TOPICS])
+            kits = self._kits
+            topics = TOPICS if kits is None else tuple(f"{BASE}/{kit}/#" for kit in sorted(kits))
+            if topics:
+                client.subscribe([(topic, 1) for topic in topics])
             tell(True)
 
         def on_disconnect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -177,10 +199,11 @@ class Bus:
             tell(False)
 
         def on_connect_fail(_client: Any, _data: Any) -> None:
-            _spread_reconnects(client)
             self._complain(f"{self.address.shown} is not reachable; trying again")
 
         def on_message(_client: Any, _data: Any, message: Any) -> None:
+            if self._kits is not None and message.topic.split("/", 2)[-1].startswith(OTHERS):
+                return
             # What is too long is cut one byte beyond the limit: the reader refuses it, and nobody holds it.
             item = Message(message.topic, bytes(message.payload[: MAX_BYTES + 1]), bool(message.retain))
             try:
