@@ -191,6 +191,9 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     simulate.add_argument("--login", action="store_true", help="each kit's name is its MQTT user")
     simulate.add_argument("--password-file", type=Path, metavar="FILE", help="one password for all of them")
     simulate.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authority for mqtts://")
+    simulate.add_argument(
+        "--certificates", type=Path, metavar="DIR", help="the folder clients of a site, with one for each kit"
+    )
     simulate.add_argument("--protocol", choices=["auto", "5", "3.1.1"], default="auto", help="of MQTT (auto)")
     simulate.add_argument(
         "--outbox", type=Path, metavar="DIR", help="keep outboxes on disk, as kits do (default: in memory)"
@@ -381,6 +384,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
                 sites=arguments.sites,
                 login=arguments.login,
                 access=Access(password, str(arguments.ca_file or ""), arguments.protocol),
+                certificates=arguments.certificates,
                 outbox=arguments.outbox,
                 ledger=arguments.ledger,
                 patience_s=arguments.patience,

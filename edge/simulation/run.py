@@ -11,7 +11,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -61,6 +61,8 @@ class Wishes:
     login: bool = False
     """Each kit under its own name as MQTT user."""
     access: Access = field(default_factory=Access)
+    certificates: Path | None = None
+    """A folder for each kit: ``client.pem``, ``client.key``, ``ca.pem``, as `suasana site` makes them."""
     outbox: Path | None = None
     """Folder for outboxes on disk; None keeps them in memory."""
     ledger: Path | None = None
@@ -163,7 +165,7 @@ class Simulation:
             address,
             kit=name,
             on_command=obey,
-            access=wishes.access,
+            access=self._access(name),
             outbox=outbox,
             make_client=partial(self.crowd.make, number),
         )
@@ -179,6 +181,17 @@ class Simulation:
         )
         commands.append(kit)
         return kit
+
+    def _access(self, name: str) -> Access:
+        wishes = self._wishes
+        if wishes.certificates is None:
+            return wishes.access
+        files = [wishes.certificates / name / file for file in ("client.pem", "client.key", "ca.pem")]
+        for file in files:
+            if not file.is_file():
+                raise EdgeError(f"{file}: there is no such file; `suasana site add-kit` makes it")
+        certificate, key, authority = map(str, files)
+        return replace(wishes.access, cert_file=certificate, key_file=key, ca_file=authority)
 
     def _note(self, event: Event) -> None:
         self.tally.made += 1

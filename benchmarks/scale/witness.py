@@ -1,0 +1,214 @@
+"""What was stored and shown: read from the database by plain SQL, and from a page's stream as a browser does.
+
+Nothing here is imported from the kit or the dashboard. What was made is known from the simulator's ledger.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Key = tuple[str, str, int]
+LOOK_EVERY_S = 0.1
+"""How often the database is asked what is new; times of storing are as rough as this."""
+LOOK_BACK_S = 120.0
+"""How old a window may be when it is stored and still be noticed."""
+PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One event by the ledger."""
+
+    key: Key
+    window: bool
+    at: str
+    closed: float
+    """Seconds since 1970, when the window was closed and the event went into the outbox."""
+
+
+def read_ledger(path: Path) -> list[Made]:
+    """Everything that was made; a last line that was torn is left out."""
+    found = []
+    for line in path.read_text("utf-8").splitlines():
+        with suppress(ValueError):
+            one = json.loads(line)
+            key = (one["kit"], one["boot_id"], one["seq"])
+            found.append(Made(key, one["type"] == "suasana.mood.v1", one["at"], one["closed"]))
+    return found
+
+
+def stored_in_district(url: str) -> Counter[Key]:
+    """How often each event is in the tables, by a reader of its own."""
+    import psycopg  # noqa: PLC0415 -- an optional driver
+
+    both = (
+        "SELECT kit, boot_id, seq FROM suasana.windows"
+        " UNION ALL SELECT kit, boot_id, seq FROM suasana.happenings"
+    )
+    with closing(psycopg.connect(url)) as db:
+        return Counter((kit, boot_id, int(seq)) for kit, boot_id, seq in db.execute(both))
+
+
+def stored_in_file(path: Path) -> Counter[Key]:
+    """The same of a page's own SQLite file, which keeps windows only."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        found = db.execute("SELECT kit, boot_id, seq FROM windows").fetchall()
+    return Counter((kit, boot_id, int(seq)) for kit, boot_id, seq in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What was made against what is stored."""
+
+    made: int
+    stored: int
+    lost: int
+    doubled: int
+    unmade: int
+    """Stored, and nobody made it."""
+
+    @property
+    def holds(self) -> bool:
+        """Nothing lost, nothing doubled."""
+        return not (self.lost or self.doubled or self.unmade)
+
+
+def compare(made: Iterable[Made], stored: Mapping[Key, int], *, windows_only: bool) -> Count:
+    """Count by (kit, boot_id, seq)."""
+    keys = {one.key for one in made if one.window or not windows_only}
+    return Count(
+        made=len(keys),
+        stored=len(stored),
+        lost=len(keys - stored.keys()),
+        doubled=sum(times - 1 for times in stored.values()),
+        unmade=len(stored.keys() - keys),
+    )
+
+
+class Watcher:
+    """A thread that notes when something was there for the first time."""
+
+    def __init__(self) -> None:
+        """Not yet watching."""
+        self.seen: dict[Any, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+    def _watch(self) -> None:
+        raise NotImplementedError
+
+
+class FileWatcher(Watcher):
+    """Windows that appear in a page's SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        """Watch the file at *path*, which may be made later."""
+        super().__init__()
+        self._path = path
+
+    def _watch(self) -> None:
+        newest = 0
+        while not self._stop.wait(LOOK_EVERY_S):
+            with (
+                suppress(sqlite3.Error),
+                closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as db,
+            ):
+                sql = "SELECT rowid, kit, boot_id, seq FROM windows WHERE rowid > ? ORDER BY rowid"
+                found, now = db.execute(sql, (newest,)).fetchall(), time.time()
+                for row, kit, boot_id, seq in found:
+                    newest = row
+                    self.seen.setdefault((kit, boot_id, int(seq)), now)
+
+
+class TableWatcher(Watcher):
+    """Windows of some kits that appear in the district's tables; asking for all would be a load in itself."""
+
+    def __init__(self, url: str, kits: Sequence[str]) -> None:
+        """Watch the database at *url*, also while it is away."""
+        super().__init__()
+        self._url, self._kits = url, list(kits)
+
+    def _watch(self) -> None:
+        import psycopg  # noqa: PLC0415
+
+        sql = "SELECT kit, boot_id, seq FROM suasana.windows WHERE kit = ANY(%s) AND ends > %s"
+        while not self._stop.wait(LOOK_EVERY_S):
+            with suppress(psycopg.Error), closing(psycopg.connect(self._url, autocommit=True)) as db:
+                while not self._stop.wait(LOOK_EVERY_S):
+                    asked = (self._kits, time.time() - LOOK_BACK_S)
+                    found, now = db.execute(sql, asked).fetchall(), time.time()
+                    for kit, boot_id, seq in found:
+                        self.seen.setdefault((kit, boot_id, int(seq)), now)
+
+
+class StreamWatcher(Watcher):
+    """Windows that a page shows, as server-sent events, by kit and the end of the window."""
+
+    def __init__(self, port: int) -> None:
+        """Watch the page at *port*."""
+        super().__init__()
+        self._port = port
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            with suppress(OSError, http.client.HTTPException):
+                self._read()
+            self._stop.wait(0.5)
+
+    def _read(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection.request("GET", "/api/stream")
+        answer = connection.getresponse()
+        name = ""
+        while not self._stop.is_set():
+            line = answer.readline().decode("utf-8").rstrip("\n")
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: ") and name == "window":
+                value = json.loads(line.removeprefix("data: "))
+                self.seen.setdefault((value["kit"], round(value["ends"], 3)), time.time())
+
+
+def waits_ms(closed: Mapping[Any, float], seen: Mapping[Any, float]) -> dict[str, float]:
+    """From a window's closing until it was seen: quantiles over what was, in milliseconds."""
+    waits = sorted((at - closed[key]) * 1000 for key, at in seen.items() if key in closed)
+    if not waits:
+        return {}
+    found = {
+        name: round(waits[min(len(waits) - 1, int(part * len(waits)))], 1) for name, part in PARTS.items()
+    }
+    return {"windows": len(waits), **found}
+
+
+@dataclass
+class Stopwatch:
+    """When each window closed, by what the database and the stream know it by."""
+
+    by_key: dict[Key, float] = field(default_factory=dict)
+    by_end: dict[tuple[str, float], float] = field(default_factory=dict)
+
+    def read(self, made: Sequence[Made], parse: Any) -> Stopwatch:
+        """From the ledger; *parse* reads a time in RFC 3339 as seconds since 1970."""
+        for one in made:
+            if one.window:
+                self.by_key[one.key] = one.closed
+                self.by_end[one.key[0], round(parse(one.at), 3)] = one.closed
+        return self
