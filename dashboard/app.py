@@ -30,6 +30,7 @@ from dashboard.play import Play
 from dashboard.questions import Questions
 from dashboard.roster import Roster
 from dashboard.rules import Rules
+from dashboard.upkeep import Upkeep
 from dashboard.watch import Watch
 
 
@@ -67,6 +68,7 @@ def make_app(
         entry,
         Live(access, feed, bus, questions, card_folders()),
         Play(access, feed, bus, questions),
+        Upkeep(access, feed, questions),
         Past(access, feed, disk),
         Office(access, feed, disk, desk, passwords),
         Rules(access, feed, watch),

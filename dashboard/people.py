@@ -25,6 +25,7 @@ Right = Literal[
     "switch",
     "kits",
     "play",
+    "upkeep",
     "past",
     "notes",
     "export",
@@ -39,7 +40,7 @@ RIGHTS: dict[str, frozenset[Right]] = {
     "teacher": frozenset(
         {"live", "switch", "kits", "play", "past", "notes", "export", "alerts", "audit", "wipe"},
     ),
-    "admin": frozenset({"switch", "kits", "play", "people", "settings", "audit", "wipe"}),
+    "admin": frozenset({"switch", "kits", "play", "upkeep", "people", "settings", "audit", "wipe"}),
     "researcher": frozenset({"past", "export"}),
     "demo": frozenset(get_args(Right)),
 }

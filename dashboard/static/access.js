@@ -27,11 +27,13 @@ export async function meet() {
   }
 }
 
-export async function ask(path, { method = "GET", body } = {}) {
+// *body* goes as JSON, a *file* as its bytes.
+export async function ask(path, { method = "GET", body, file } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (file !== undefined) headers["Content-Type"] = "application/octet-stream";
   if (method !== "GET" && me?.csrf) headers["X-CSRF-Token"] = me.csrf;
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const answer = await fetch(path, { method, headers, body: body === undefined ? file : JSON.stringify(body) });
   if (answer.ok) return answer.json();
   const { error } = await answer.json().catch(() => ({ error: answer.statusText }));
   if (answer.status === 401 && me !== null) leave();

@@ -6,6 +6,7 @@ import { tell } from "./health.js";
 import { keepInStep } from "./rooms.js";
 import { openSheet } from "./sheet.js";
 import { deviceState, toggle } from "./switches.js";
+import { askModels, openModel, settingsButton } from "./upkeep.js";
 import { clock, currentLanguage, has, refusal, say } from "./words.js";
 
 const DEVICES = ["camera", "microphone"];
@@ -90,7 +91,7 @@ function card(kit, connected, found, name) {
     make("ul", { class: "cares" }, ...lines),
     make("div", { class: "switches" }, ...["capture", ...DEVICES].map((device) => switchOf(kit, device, usable))),
     details(kit),
-    make("div", { class: "choices" }, ...models(kit), doctor(kit, usable)),
+    make("div", { class: "choices" }, ...models(kit), doctor(kit, usable), settingsOf(kit, name, connected)),
   ];
 }
 
@@ -120,11 +121,21 @@ function details(kit) {
 
 function models(kit) {
   return (kit.info?.models ?? []).map((model) =>
-    button(say("kits.card", { model: model.id }), () => showModel(model), { class: "button quiet" }),
+    button(say("kits.card", { model: model.id }), () => showModel(kit, model), { class: "button quiet" }),
   );
 }
 
-async function showModel(model) {
+function settingsOf(kit, name, connected) {
+  const made = settingsButton(kit, name);
+  made.disabled = !connected || kit.phase !== "online" || !kit.info;
+  return made;
+}
+
+// The kit tells of its models itself; the card of one that is away may lie on the dashboard's computer.
+async function showModel(kit, model) {
+  const answer = await askModels(kit);
+  const found = answer?.models.find((one) => `${one.name}@${one.version}` === model.id);
+  if (found) return openModel(kit, found, answer);
   const facts = make("p", { class: "hint" }, `${model.runtime} · sha256 ${model.sha256}`);
   let text;
   try {
@@ -137,7 +148,7 @@ async function showModel(model) {
 }
 
 function doctor(kit, usable) {
-  const made = button(say("kits.doctor"), () => examine(kit, made), { class: "button quiet" });
+  const made = button(say("kits.doctor"), () => examine(kit, made), { class: "button quiet", "data-open": "doctor" });
   made.disabled = !usable;
   return made;
 }

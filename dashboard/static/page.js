@@ -13,6 +13,7 @@ import { draw as drawPast, openPast } from "./past.js";
 import { setRooms } from "./rooms.js";
 import { openStream } from "./stream.js";
 import { listenToSwitches, showSwitches } from "./switches.js";
+import { showParcel } from "./upkeep.js";
 import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
 
 const GRACE_MS = 1_500; // a reconnect this quick is not worth a banner
@@ -186,6 +187,7 @@ const on = {
     if (told.kit === chosen) loadHistory();
     if (screen === "past") openPast(chosen, roomOf);
   },
+  parcel: showParcel,
   wiped(told) {
     if (told.kit === chosen) loadHistory();
     if (screen === "past") openPast(chosen, roomOf);

@@ -13,6 +13,7 @@ export function openSheet(title, body, choices) {
     ...choices.map(([text, action, look = "button"]) => button(text, () => run(action), { class: look })),
   );
   if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0; // a long sheet would begin at its first field
 }
 
 export const closeSheet = () => find("#dialog").close();

@@ -23,7 +23,7 @@ export function openStream(on, path = () => "/api/stream") {
       ask("/api/me").catch(() => {}); // goes to the login when the session is over
       retry = setTimeout(open, RETRY_MS);
     };
-    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "placed", "wiped", "alerts", "practice", "beat"]) {
+    for (const name of ["snapshot", "kit", "window", "broker", "lessons", "placed", "parcel", "wiped", "alerts", "practice", "beat"]) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
         on[name]?.(JSON.parse(event.data));
@@ -39,6 +39,8 @@ export function openStream(on, path = () => "/api/stream") {
     }
   }, 5_000);
   addEventListener("online", open);
+  // A stream does not notice that its network is gone. A new one does; on this machine itself it goes on all the same.
+  addEventListener("offline", open);
   // A page that the browser keeps for "back" would keep its stream, and six of those take every connection.
   addEventListener("pagehide", () => {
     clearTimeout(retry);

@@ -374,7 +374,7 @@ def test_a_kits_doctor_and_its_models_card_are_read(tab, server, school):
     }
     show(tab, server, "kits")
     reads(tab, "[data-kit=k1] h2", "Kelas Mawar")
-    tab.run("[...document.querySelectorAll('[data-kit=k1] .choices button')].at(-1).click()")
+    tab.run("document.querySelector('[data-kit=k1] [data-open=doctor]').click()")
     reads(tab, "#dialog-body", "Jam salah. Sambungkan kit ke internet.")
     assert tab.run("document.querySelectorAll('#dialog-body .warn').length") == 1
     assert judge(tab) == []
