@@ -74,7 +74,7 @@ def compare(name: str, uri: str, frames: int, reader: ExpressionReader) -> dict[
     whole, narrower = retinaface.open(weights_file), retinaface.open(weights_file, side=960)
     glancing = retinaface.open(weights_file)
     margin = reader.model.input.margin  # type: ignore[union-attr] # an expression model reads images
-    glances = Glances(glancing.glance, Faces().look_around_s)
+    glances = Glances(glancing.glance, Faces().look_around_s, near=glancing.near)
     finders: list[tuple[Detector, Glances | None]] = [(whole, None), (glancing, glances), (narrower, None)]
     ways = [FaceFinder(each, margin=margin, random=Random(0), glances=how) for each, how in finders]
     spent: list[list[float]] = [[], [], []]

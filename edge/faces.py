@@ -20,10 +20,12 @@ from edge.types import Box, Face, Frame, ImageArray
 
 INSIDE = 0.7
 """A box that lies in a surer one with more than this part of its area is the same face again."""
-NEAR, SPEED, FARTHEST = 0.5, 5.0, 2.0
-"""Between two looks a face moves at most NEAR of its widths and SPEED widths a second (somebody who walks
+CLOSE, SPEED, FARTHEST = 0.5, 5.0, 2.0
+"""Between two looks a face moves at most CLOSE of its widths and SPEED widths a second (somebody who walks
 past), FARTHEST in all: the next child sits about four widths away."""
 LARGEST_GROWTH = 1.8
+NEAR, NEAR_SEARCHES = 1 / 16, 3
+"""A face of this part of the frame's width is near; so many searches for near ones, then one for all."""
 ILLEGIBLE_PX, LEGIBLE_PX = 10, 32
 """Side of a crop at which an expression cannot be read, and from which it reads nearly as well as any:
 `python -m benchmarks.legibility`. A face's crop is about 1.3 times as wide as the face."""
@@ -45,6 +47,8 @@ class Glances:
     """Answers to a small picture at its own size, and takes less to be sure: it looks where faces are."""
     every_s: float
     """Between two searches of a whole frame; half of that once a face is out of sight."""
+    near: Detector | None = None
+    """Searches a whole frame for near faces only, faster: enough, mostly, where all that are known are near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class FaceFinder:
         """Where faces were when last seen, since the last search of a whole frame."""
         self._searched_at = float("-inf")
         self._lost = False
+        self._near_searches = 0
 
     def __call__(self, frame: Frame) -> tuple[Face, ...]:
         """All faces in the frame, surest first. Depends on the frame, on its time and on those before it."""
@@ -120,9 +125,23 @@ class FaceFinder:
                 self._lost = len(seen) < len(again)
                 self._known = [face[0] if face else box for face, box in zip(again, self._known, strict=True)]
                 return seen
-        found = self._detector(frame.image)
         self._searched_at, self._lost = frame.at, False
-        self._known = [box for box, _ in distinct(found)]
+        return self._search(frame.image)
+
+    def _search(self, image: ImageArray) -> list[tuple[Box, float]]:
+        """Search a whole frame: mostly for near faces where no others are known, else for all."""
+        near = self._glances.near if self._glances is not None else None
+        all_near = bool(self._known) and all(box.width >= NEAR for box in self._known)
+        if near is not None and all_near and self._near_searches < NEAR_SEARCHES:
+            self._near_searches += 1
+            found = distinct(near(image))
+            # Who is not found keeps the place until all are searched for: a face that turns is hard to see.
+            away = [old for old in self._known if all(_apart(old, box) for box, _ in found)]
+            self._known = [*(box for box, _ in found), *away]
+            return found
+        self._near_searches = 0
+        found = distinct(self._detector(image))
+        self._known = [box for box, _ in found]
         return found
 
     def _glance(self, image: ImageArray, detector: Detector) -> list[tuple[Box, float] | None]:
@@ -137,7 +156,7 @@ class FaceFinder:
             (shift, t, b)
             for t, track in enumerate(alive)
             for b, box in enumerate(boxes)
-            if (shift := _shift(track.box, box, aspect)) <= min(FARTHEST, NEAR + SPEED * (at - track.at))
+            if (shift := _shift(track.box, box, aspect)) <= min(FARTHEST, CLOSE + SPEED * (at - track.at))
         )
         matches: dict[int, int] = {}
         taken: set[int] = set()
@@ -183,6 +202,10 @@ def _shared(a: Box, b: Box) -> float:
     across = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     down = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     return max(0.0, across) * max(0.0, down)
+
+
+def _apart(a: Box, b: Box) -> bool:
+    return 2 * _shared(a, b) < min(_area(a), _area(b))
 
 
 def _area(box: Box) -> float:

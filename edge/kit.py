@@ -579,12 +579,19 @@ def make_eyes(settings: Settings, *, random: Random, trials: Trials | None = Non
         raise ModelError(f"{model.folder}: is a model for {model.task}, not for expressions")
     cv2.setNumThreads(1)  # four small cores are shared by four lanes; OpenCV's pool would spin on all of them
     detector = make_detector(settings)
-    glance: Detector | None = getattr(detector, "glance", None)
-    every_s = settings.faces.look_around_s
-    glances = Glances(glance, every_s) if glance is not None and every_s else None
-    finder = FaceFinder(detector, margin=model.input.margin, random=random, glances=glances)
+    finder = FaceFinder(
+        detector, margin=model.input.margin, random=random, glances=make_glances(settings, detector)
+    )
     search_at: Callable[[int], None] | None = getattr(detector, "search_at", None)
     return Eyes(finder, ExpressionReader(model, runtime), full_effort(settings), search_at=search_at)
+
+
+def make_glances(settings: Settings, detector: Detector) -> Glances | None:
+    """How *detector* finds known faces again, where it can and the settings want that."""
+    glance: Detector | None = getattr(detector, "glance", None)
+    if glance is None or not settings.faces.look_around_s:
+        return None
+    return Glances(glance, settings.faces.look_around_s, near=getattr(detector, "near", None))
 
 
 def full_effort(settings: Settings) -> Effort:

@@ -139,6 +139,26 @@ def test_two_places_that_show_one_face_give_one_face():
     assert len(find(frame(0.2, (121, 100)))) == 1
 
 
+def test_where_all_are_near_three_of_four_searches_are_for_near_faces():
+    whole, near, glance = Finder(), Finder(), Finder()
+    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=Glances(glance, 2.0, near=near))
+    for step in range(0, 17, 2):
+        assert len(find(frame(float(step), (50, 60), (300, 200), side=40))) == 2
+    assert (whole.asked, near.asked) == (3, 6)
+    find.reset()
+    for step in range(20, 37, 2):
+        find(frame(float(step), (50, 60), (300, 200), side=39))
+    assert (whole.asked, near.asked) == (12, 6)
+
+
+def test_a_near_face_that_a_search_misses_is_known_again_where_it_was():
+    whole, glance = Finder(), Finder()
+    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=Glances(glance, 2.0, near=lambda _: []))
+    assert len(find(frame(0.0, (50, 60), (300, 200), side=40))) == 2
+    assert find(frame(2.0, (50, 60), (300, 200), side=40)) == ()
+    assert len(find(frame(2.2, (50, 60), (300, 200), side=40))) == 2
+
+
 @pytest.mark.skipif(not MEDIA.exists(), reason="needs ../shared/data/media")
 @pytest.mark.parametrize(("clip", "people"), [("classroom", 4), ("face-demographics-walking-and-pause", 3)])
 def test_people_of_real_clips_are_found_in_every_look(clip, people):
@@ -146,7 +166,9 @@ def test_people_of_real_clips_are_found_in_every_look(clip, people):
         detector = retinaface.open(weights.find("retinaface"))
     except EdgeError as error:
         pytest.skip(f"{error} (suasana models fetch)")
-    find = FaceFinder(detector, margin=0.1, random=Random(1), glances=Glances(detector.glance, 2.0))
+    find = FaceFinder(
+        detector, margin=0.1, random=Random(1), glances=Glances(detector.glance, 2.0, near=detector.near)
+    )
     with open_camera(f"replay:{MEDIA}/{clip}.mp4?speed=0") as camera:
         looks = [find(each) for each in list(camera)[:120:4]]
     assert {len(faces) for faces in looks} == {people}

@@ -22,6 +22,8 @@ ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 OVERLAP = 0.4
 """Of two boxes whose intersection over union is larger, the weaker is dropped."""
+NEAR_SIDE = 640
+"""Faces of a sixteenth of the picture's width are 40 pixels wide then, and found nearly always."""
 GLANCE_SCORE = 0.5
 """Enough where a face was a moment ago."""
 
@@ -43,8 +45,15 @@ class RetinaFace:
 
     def __call__(self, image: ImageArray) -> list[tuple[Box, float]]:
         """Box (fractions of the picture) and probability of each face in H x W x 3 BGR, best first."""
+        return self._at(image, self._side)
+
+    def near(self, image: ImageArray) -> list[tuple[Box, float]]:
+        """The same, of near faces only: on NEAR_SIDE pixels, a quarter of the work of twice as many."""
+        return self._at(image, min(NEAR_SIDE, self._side))
+
+    def _at(self, image: ImageArray, side: int) -> list[tuple[Box, float]]:
         height, width = image.shape[:2]
-        scale = self._side / max(height, width)
+        scale = side / max(height, width)
         size = (max(32, round(width * scale)), max(32, round(height * scale)))
         if scale < 1:  # blobFromImage samples pixels when it shrinks; small faces need them averaged
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
