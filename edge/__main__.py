@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge import __version__
+from edge.bench import command as bench
 from edge.events import Capture
 from edge.pair import command as pair
 from edge.site import command as site
@@ -61,6 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_devices(commands)
     _add_switch(commands)
     _add_doctor(commands)
+    bench.add(commands)
     site.add(commands)
     pair.add(commands)
     return parser.parse_args(argv)

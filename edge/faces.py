@@ -48,7 +48,7 @@ class Glances:
     every_s: float
     """Between two searches of a whole frame; half of that once a face is out of sight."""
     near: Detector | None = None
-    """Searches a whole frame for near faces only, faster: enough, mostly, where all that are known are near."""
+    """Searches a whole frame for near faces only, faster: mostly enough where all that are known are near."""
 
 
 @dataclass(frozen=True, slots=True)
