@@ -87,8 +87,8 @@ def _model(floor: Mapping[str, Any]) -> Iterable[str]:
     peak = floor["peak_gmacs"]
     ms = ", ".join(f"{ms:g} ms ({name})" for name, ms in floor["ms"].items())
     yield (
-        f"{floor['model']}: {floor['multiply_adds'] / 1e6:.1f} million multiply-adds a face. This core's best, "
-        f"on products of matrices: {peak['int8_gmacs']:g} billion a second in int8, "
+        f"{floor['model']}: {floor['multiply_adds'] / 1e6:.1f} million multiply-adds a face. This core, "
+        f"at its best, on products of matrices: {peak['int8_gmacs']:g} billion a second in int8, "
         f"{peak['float_gmacs']:g} in float32. A face takes {ms}: {floor['times_int8_floor']:g} times the "
         f"int8 floor, {floor['times_float_floor']:g} times the float one."
     )
