@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -11,7 +12,7 @@ import statistics
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -36,6 +37,7 @@ from benchmarks.faults.stage import (
 from benchmarks.faults.tap import id_of
 from benchmarks.faults.tear import Torn, tear_and_open
 from benchmarks.faults.verdict import Verdict, judge
+from edge.events import Clock, Event, parse_time
 from edge.models import weights
 from edge.sources import open_camera
 
@@ -45,6 +47,7 @@ PATTERN = ["--camera", "pattern:?width=160&height=120&fps=2", "--microphone", "n
 LIBFAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 IN_START = 0.2
 """Kills while a program starts; the others come in the seconds after its first event."""
+LONG_AGO = "-7300d"
 JUMPS = ("+1d", "-1d", "+3650d", "-3650d")
 DISK_BYTES = 6_000_000
 WARM_ROUNDS = 6
@@ -336,12 +339,12 @@ def torn(folder: Path, random: Random, told: Told, *, files: int) -> Any:
 
 
 def clock(folder: Path, random: Random, told: Told) -> Any:  # noqa: ARG001 -- as every scene
-    """The wall clock of a running daemon is stepped by a day and by ten years, forth and back."""
+    """A daemon starts twenty years ago, learns the time, and then its clock is stepped forth and back."""
     library = next(iter(sorted(Path("/").glob(LIBFAKETIME[1:]))), None)
     if library is None:
         raise NotMeasured("libfaketime is not installed (Debian: faketime)")
-    offset = folder / "offset"
-    offset.write_text("+0\n")
+    offset, known = folder / "offset", folder / "known"
+    offset.write_text(LONG_AGO + "\n")
     environment = {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
@@ -349,27 +352,56 @@ def clock(folder: Path, random: Random, told: Told) -> Any:  # noqa: ARG001 -- a
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     with set_stage(folder) as stage:
-        daemon = stage.process("kit", _run(config(folder, "kit", stage.cable.port)))
+        run = _run(config(folder, "kit", stage.cable.port))
+        daemon = stage.process("kit", ["-m", "benchmarks.faults.clockless", str(known), *run[2:]])
         daemon.start(environment)
         stage.wait_for(lambda: len(_of("kit", stage.witness)) > 2, "the first events arrive")
-        steps: list[float] = []
+        early = _of("kit", stage.witness)
+        offset.write_text("+0\n")
+        known.touch()
+        stage.wait_for(lambda: _clock_events(stage.witness, "synced"), "it tells that it knows the time")
+        misplaced_s = _misplaced_s(early, _clock_events(stage.witness, "synced")[0])
+        steps = 0
         for number, jump in enumerate(JUMPS):
             told("clock", number / len(JUMPS))
-            before = len(_clock_events(stage.witness))
+            before = len(_clock_events(stage.witness, "stepped"))
             offset.write_text(jump + "\n")
             stage.wait_for(
-                lambda before=before: len(_clock_events(stage.witness)) > before,  # type: ignore[misc]
+                lambda before=before: len(_clock_events(stage.witness, "stepped")) > before,  # type: ignore[misc]
                 "the jump is told",
             )
-            steps.append(_clock_events(stage.witness)[-1]["step_s"])
+            steps += 1
         daemon.kill()  # libfaketime breaks Python's sleep, with which it would end; another start delivers
         verdict = _settle(stage, daemon)
-    return {"clock_steps": len(JUMPS), "clock_steps_told": len(steps), "verdict": verdict}
+    return {
+        "clock_unknown_events": len(early),
+        "clock_misplaced_s": round(misplaced_s, 3),
+        "clock_steps": len(JUMPS),
+        "clock_steps_told": steps,
+        "verdict": verdict,
+    }
 
 
-def _clock_events(witness: Witness) -> list[Mapping[str, Any]]:
-    found = [json.loads(body) for body in _of("kit", witness) if b"suasana.clock.v1" in body]
-    return [event["data"] for event in found]
+def _misplaced_s(early: Sequence[bytes], known: Event) -> float:
+    """How far off events from before the time was known are, at most, once a reader has placed them anew.
+
+    A reader has both clocks of the event that knows, and the steady one of the others. What is true the
+    scene knows, since it runs on the same machine.
+    """
+    worst = 0.0
+    for event in (Event.from_json(body.decode()) for body in early):
+        ours = event.time_quality == "unsynced" and event.mono_id == known.mono_id
+        if not ours or event.mono_s is None or known.mono_s is None:
+            return math.inf
+        placed = parse_time(known.at) - (known.mono_s - event.mono_s)
+        true = time.time() - (time.monotonic() - event.mono_s)
+        worst = max(worst, abs(placed - true))
+    return worst
+
+
+def _clock_events(witness: Witness, reason: str) -> list[Event]:
+    found = [Event.from_json(body.decode()) for body in _of("kit", witness) if b"suasana.clock.v1" in body]
+    return [event for event in found if isinstance(event.data, Clock) and event.data.reason == reason]
 
 
 def day(folder: Path, random: Random, told: Told, *, hours: int) -> Any:
