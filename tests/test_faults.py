@@ -176,6 +176,8 @@ def test_a_clock_that_is_stepped(tmp_path: Path) -> None:
         pytest.skip(str(error))
     check(found["verdict"])
     assert found["clock_steps_told"] == len(scenes.JUMPS)
+    assert found["clock_unknown_events"] > 0
+    assert found["clock_misplaced_ms"] < 1000
 
 
 def check(verdict: Verdict) -> None:

@@ -375,7 +375,7 @@ def clock(folder: Path, random: Random, told: Told) -> Any:  # noqa: ARG001 -- a
         verdict = _settle(stage, daemon)
     return {
         "clock_unknown_events": len(early),
-        "clock_misplaced_s": round(misplaced_s, 3),
+        "clock_misplaced_ms": round(1000 * misplaced_s, 2),
         "clock_steps": len(JUMPS),
         "clock_steps_told": steps,
         "verdict": verdict,
