@@ -118,7 +118,7 @@ def faults() -> str:
         "outboxes torn at random: read back": torn,
         "missing from them and counted": missing,
         "garbage sent, pictures gone, cables pulled": "{commands_fuzzed}, {source_failures}, {cable_pulls}",
-        "made without the time, placed once it is known": "{clock_unknown_events}, {clock_misplaced_ms} ms off",
+        "made without the time, placed afterwards": "{clock_unknown_events}, {clock_misplaced_ms} ms off",
         "clock stepped by a day and by ten years": "{clock_steps}, told {clock_steps_told}",
         "{day_hours} h at speed": "memory {rss_growth_percent:+.1f} %, descriptors {descriptors_leaked:+d}",
         "written to the card per hour": "{mb_per_hour_online} MB; {mb_per_hour_offline} MB without a broker",
