@@ -26,7 +26,7 @@ from edge.kit import Ears, Kit
 from edge.models import weights
 from edge.settings import Camera, Faces, Load, Microphone, Outbox, Settings
 from edge.sources import BLOCK_SAMPLES, replay_uri
-from edge.supervisor import Supervisor
+from edge.supervisor import Supervisor, leave
 from edge.types import RATE_HZ, AudioBlock, Observation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.one:
             found = measure(arguments.one, speech, arguments.seconds, Path(folder))
             print(json.dumps(asdict(found)))
-            return 0
+            leave(0)  # a look may still be under way
         both = [on_one_core(camera, speech, arguments.seconds) for camera in ("none", CAMERA)]
     print(json.dumps([asdict(one) for one in both], indent=2) if arguments.json else describe(both))
     return int(any(one.lost_blocks for one in both))

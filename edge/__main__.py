@@ -305,7 +305,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415
     from edge.sinks import open_sink  # noqa: PLC0415
-    from edge.supervisor import stop_after, stop_flag  # noqa: PLC0415
+    from edge.supervisor import leave, stop_after, stop_flag  # noqa: PLC0415
     from edge.tuning import Tuned  # noqa: PLC0415
 
     stop = stop_flag()
@@ -340,7 +340,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         sinks = [kit.open_mqtt()]
         if arguments.jsonl:
             sinks.append(open_sink("jsonl:-", kit=wanted.kit_name))
-        daemon.run(kit, sinks, stop, reload=reload, tuned=tuned)
+        ended = daemon.run(kit, sinks, stop, reload=reload, tuned=tuned)
     except EdgeError:
         tuned.pause()  # no fault of what was changed
         raise
@@ -349,7 +349,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     tuned.pause()
     if reload.due:
         reload.begin_anew()
-    return 0
+    return 0 if ended else leave(0)
 
 
 def replay_command(arguments: argparse.Namespace) -> int:

@@ -31,8 +31,11 @@ def run(
     notifier: Notifier | None = None,
     reload: Reload | None = None,
     tuned: Tuned | None = None,
-) -> None:
+) -> bool:
     """Watch the room until *stop* is set, every source is over, or *reload* is due.
+
+    Returns:
+        Whether every lane has ended; if not, the process has to ``supervisor.leave``.
 
     Raises:
         Exception: the bug that ended a lane, so that the process ends and can be started anew.
@@ -70,3 +73,4 @@ def run(
             notifier.reloading(time.monotonic())
         else:
             notifier.stopping()
+    return not lanes.left

@@ -27,7 +27,7 @@ from edge.models import weights
 from edge.settings import Camera, Microphone, Mood, Mqtt, Outbox, Settings
 from edge.sinks import open_sink
 from edge.sources import open_camera, open_microphone, replay_uri
-from edge.supervisor import stop_after, stop_flag
+from edge.supervisor import leave, stop_after, stop_flag
 from edge.types import EdgeError, SettingsError
 
 STAGE = "a staged class of public-domain portraits is replayed"
@@ -97,7 +97,9 @@ def run(wishes: Wishes) -> int:
         if wishes.browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             webbrowser.open(address)
         stop_after(stop, wishes.seconds)
-        daemon.run(kit, [kit.open_mqtt(), open_sink("console:", kit=settings.kit_name)], stop)
+        ended = daemon.run(kit, [kit.open_mqtt(), open_sink("console:", kit=settings.kit_name)], stop)
+    if not ended:
+        leave(0)
     return 0
 
 

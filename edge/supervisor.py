@@ -8,15 +8,17 @@ a new one. This is the only place that catches Exception.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from edge.types import EdgeError, StuckError
 
@@ -60,6 +62,8 @@ class Supervisor:
         self._stop = stop
         self._told = told
         self._lanes: list[_Running] = []
+        self.left: list[str] = []
+        """Lanes still at work when this ended: in a driver that hangs, or a slow board's long look."""
 
     def start(self, name: str, work: Callable[[], Lane]) -> None:
         """Run *work* in a thread of its own, again after each expected failure, until it returns."""
@@ -94,6 +98,7 @@ class Supervisor:
             lane.thread.join(max(0.1, deadline - time.monotonic()))
             if lane.thread.is_alive():
                 logger.warning("%s: did not stop in time, left behind", lane.name)
+                self.left.append(lane.name)
 
     def _run(self, lane: _Running) -> None:
         try:
@@ -158,6 +163,18 @@ def waits(draw: Callable[[], float], clock: Callable[[], float] = time.monotonic
         asked, wait_s = clock(), draw() * min(2.0**attempt, LONGEST_WAIT_S)
         yield wait_s
         attempt = min(attempt + 1, 10)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process that a lane was left behind in; what it had to keep or send must be done.
+
+    Python's own end takes its lock away from such a thread, and the native library around it then aborts: a
+    stop in good order would look like a crash.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def stop_flag() -> threading.Event:

@@ -1,10 +1,14 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from edge.supervisor import FREED_WITHIN_S, HUNG_AFTER_S, Condition, Lane, Supervisor, waits
 from edge.types import SourceError, StuckError
+from tests.conftest import PATIENCE_S, ROOT
 
 
 def until(condition: threading.Event) -> None:
@@ -168,3 +172,32 @@ def test_waits_double_under_full_jitter_and_start_over_after_a_healthy_minute() 
 def test_waits_are_never_longer_than_drawn() -> None:
     drawn = waits(lambda: 0.25, clock=lambda: 0.0)
     assert [next(drawn) for _ in range(3)] == [0.25, 0.5, 1.0]
+
+
+LONG_LOOK = """
+import atexit, os, signal, sys, time
+from edge import supervisor
+from edge.__main__ import main
+from edge.kit import Kit
+
+def look(*_):  # as in a native library that does not return for a long time
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(600)
+
+supervisor.PARTING_S, Kit._look = 0.1, look
+atexit.register(print, "Python's own end")
+sys.exit(main(["run", *sys.argv[1:]]))
+"""
+
+
+def test_a_kit_that_leaves_a_lane_behind_ends_in_good_order_and_not_by_pythons_way(tmp_path: Path) -> None:
+    """Python's own end would abort the process while a model or a detector is still at work."""
+    config = tmp_path / "kit.toml"
+    config.write_text(
+        f'mode = "class"\nstate_dir = "{tmp_path}"\n[camera]\nuri = "pattern:"\n[microphone]\nuri = "none"\n'
+    )
+    command = [sys.executable, "-c", LONG_LOOK, "--config", str(config), "--jsonl"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    assert "vision: did not stop in time, left behind" in done.stderr
+    assert '"reason":"shutdown"' in done.stdout.splitlines()[-1], "its last words, and nothing after them"
