@@ -79,6 +79,7 @@ if [ ! -d "$wheels" ]; then
     mv "$wheels.new" "$wheels"
 fi
 cp -al "$wheels/." "$site"
+rm -rf "${site:?}/share"   # manuals of others; pip would not put ours, with the weights, into a folder that is there
 pip install --target "$site" --no-compile --no-deps "$work"/wheel/suasana-*.whl
 mv "$site/share" "$home/share"
 sed -n 's/^file = "\(.*\)"/\1/p' edge/models/weights.toml | while read -r file; do
