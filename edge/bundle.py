@@ -158,6 +158,8 @@ def _names(known: Known) -> Iterator[tuple[str, str]]:
     yield known.room, "<room>"
     for kit in known.kits:
         yield kit, "<kit>"
+    if known.url.startswith("discover://"):
+        yield known.url.removeprefix("discover://"), "<site>"
     with suppress(VisitError):
         address = broker_address(known.url, password_file="", ca_file="")
         yield from _host(address.host, "<broker>")

@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from edge import durable
+
 PRIVATE = 0o600
 
 
@@ -146,6 +148,7 @@ def write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    durable.sync_folder(path.parent)
 
 
 def exposed(path: Path) -> str:

@@ -166,8 +166,7 @@ def shake_hands(address: Address) -> Handshake:
             socket.create_connection((address.host, address.port), STEP_S) as plain,
             context.wrap_socket(plain, server_hostname=address.host) as secure,
         ):
-            if address.cert_file:
-                _see_that_we_are_taken(secure)
+            _see_that_we_are_taken(secure)
             ends = str((secure.getpeercert() or {}).get("notAfter"))
             return Handshake(str(secure.version()), ssl.cert_time_to_seconds(ends))
     except ssl.SSLCertVerificationError as error:
@@ -186,10 +185,19 @@ def _context(address: Address) -> ssl.SSLContext:
 
 
 def _see_that_we_are_taken(secure: ssl.SSLSocket) -> None:
-    """In TLS 1.3 a server judges us after the handshake. It hangs up on this farewell in any case."""
-    secure.sendall(FAREWELL)
-    with suppress(TimeoutError):
+    """In TLS 1.3 a server judges us after the handshake. It hangs up on this farewell in any case.
+
+    Raises:
+        VisitError: tls; an alert says what it thinks of our certificate, unless that was lost on the way.
+    """
+    try:
+        secure.sendall(FAREWELL)
         secure.recv(1)
+    except TimeoutError:
+        return
+    except OSError as error:  # ssl.SSLError among them
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        raise VisitError("tls", reason, "refused") from error
 
 
 class Visit:

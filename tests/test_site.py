@@ -196,6 +196,20 @@ def test_kits_speak_and_hear_below_their_own_names_only(school: Running) -> None
     assert other.heard == [("suasana/kit-2/set/camera", b"on")]
 
 
+def test_a_user_name_that_is_said_counts_for_nothing(school: Running) -> None:
+    with school.join("kit-11") as kit:
+        kit.listen("suasana/kit-11/set/+")
+        liar = school.join("kit-12")
+        liar._client.username_pw_set("kit-11", "whatever")
+        with liar:
+            liar.listen("suasana/#", "suasana/kit-11/set/+")
+            assert liar.say("suasana/kit-11/state") == "Not authorized"
+            assert liar.say("suasana/kit-12/set/camera", b"off") == ""
+            kit.say("suasana/kit-11/set/camera", b"off")
+            eventually(lambda: liar.heard and kit.heard)
+    assert [topic for topic, _ in liar.heard] == ["suasana/kit-12/set/camera"]
+
+
 def test_another_sites_dashboard_and_kit_do_not_get_in(school: Running, tmp_path: Path) -> None:
     elsewhere = Site.create(tmp_path / "site", Wishes("sekolah-2", ("127.0.0.1",)), NOW)
     for member in (Member("teacher_page", "dashboard"), Member("kit-9", "kit")):
@@ -306,13 +320,13 @@ def test_who_speaks_without_tls_hears_nothing(school: Running) -> None:
 # ── What the doctor says ─────────────────────────────────────────────────────────────────────────────
 
 
-def doctor(port: int, folder: Path) -> list[str]:
+def doctor(port: int, folder: Path, *, certificate: bool = True) -> list[str]:
     """Ids of what it finds about a broker, without ``broker.``."""
     mqtt = Mqtt(
         f"mqtts://127.0.0.1:{port}",
         ca_file=str(folder / "ca.pem"),
-        cert_file=str(folder / "client.pem"),
-        key_file=str(folder / "client.key"),
+        cert_file=str(folder / "client.pem") if certificate else "",
+        key_file=str(folder / "client.key") if certificate else "",
     )
     found = list(checks.examine("broker", Patient(Settings(kit="kit-1", mqtt=mqtt))))
     assert all(item.found("id") != item.found("en") for item in found)
@@ -329,6 +343,7 @@ def test_the_doctor_finds_its_way_with_a_certificate(school: Running, tmp_path: 
     foreign = elsewhere.add(Member("kit-1", "kit"), NOW)
     (foreign / "ca.pem").write_bytes(school.site.authority().certificate)
     assert doctor(school.port, foreign) == ["name_ok", "tcp_ok", "tls_refused"]
+    assert doctor(school.port, foreign, certificate=False) == ["name_ok", "tcp_ok", "tls_refused"]
     (folder / "client.key").chmod(0o644)
     assert doctor(school.port, folder) == ["certificate"]
     (folder / "client.key").unlink()
