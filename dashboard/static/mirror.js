@@ -10,7 +10,7 @@ import { hush, speak } from "./speech.js";
 import { mood, refusal, say } from "./words.js";
 
 const LOOK_S = { face: 14, voice: 20 };
-const RING = 2 * Math.PI * 46;
+const RING = 2 * Math.PI * 48;
 const QUIET_MS = 3_000; // without a word from the kit
 
 // *play* asks the kit: a round's body in, its name out; *finish* leaves the game.
@@ -36,7 +36,7 @@ export function openMirror(place, { sense, labels, play, finish }) {
     const how = make("p", { class: sense === "voice" ? "sentence" : "how" });
     const target = face("watching", "");
     const mirror = face("watching", "");
-    const ring = draw("circle", { cx: 50, cy: 50, r: 46, class: "ring" });
+    const ring = draw("circle", { cx: 50, cy: 50, r: 48, class: "ring" });
     mirror.append(draw("svg", { viewBox: "0 0 100 100", class: "timer", "aria-hidden": "true" }, ring));
     const word = make("figcaption", { class: "said" });
     const answer = make("figcaption", { class: "said" });

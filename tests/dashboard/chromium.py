@@ -77,8 +77,16 @@ class Tab:
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def press(self, key: str) -> None:
+        text = {"text": "\r"} if key == "Enter" else {}  # without it Enter presses no button
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=KEYS[key],
+                **(text if kind == "keyDown" else {}),
+            )
 
     def show(self, width: int, height: int, *, dark: bool = False) -> None:
         phone = width < 500
