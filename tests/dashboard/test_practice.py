@@ -123,6 +123,7 @@ def test_who_is_not_read_is_thanked_and_never_told_to_be_wrong(quiet, server, ki
     for label in ("neutral", "sad", "neutral"):
         word = "ordinary" if label == "neutral" else label
         tell(kit, tab, f"like {'an ' if label == 'neutral' else ''}{word}", first, label=label, match="other")
+    photograph(tab, "practice-show-1280-en", guide=True)
     tab.run(LATER)
     reads(tab, ".feedback", "Thank you for showing me! Reading faces is hard for me.")
     assert "I see something like an ordinary face." in tab.text(".mirror")
@@ -190,7 +191,7 @@ def test_feelings_are_guessed_without_any_kit_and_by_the_keyboard_alone(quiet, s
         assert tab.run("document.querySelectorAll('.tried').length") == 1
         if turn < 2:
             assert judge(tab) == []
-            photograph(tab, f"practice-guess-{turn}-1280-en", guide=turn == 0)
+            photograph(tab, f"practice-guess-{turn}-1280-en")
         tab.run(f"dispatchEvent(new KeyboardEvent('keydown', {{key: '{options.index(right) + 1}'}}))")
         reads(tab, ".feedback", "Yes!")
         assert tab.run("document.activeElement.innerText") == "Next"
