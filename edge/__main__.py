@@ -61,6 +61,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     _add_models(commands)
     _add_devices(commands)
     _add_switch(commands)
+    _add_practice(commands)
     _add_doctor(commands)
     bench.add(commands)
     site.add(commands)
@@ -255,6 +256,14 @@ def _add_switch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     switch.add_argument("value", nargs="?", choices=["on", "off"])
     switch.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
     switch.set_defaults(run=switch_command)
+
+
+def _add_practice(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "show what this machine's kit learned in the practice game, or forget it"
+    practice = commands.add_parser("practice", help=text, description=text)
+    practice.add_argument("what", nargs="?", choices=["forget"])
+    practice.add_argument("--config", type=Path, metavar="FILE", help=INSTALLED_HELP)
+    practice.set_defaults(run=practice_command)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -463,6 +472,26 @@ def switch_command(arguments: argparse.Namespace) -> int:
     for source in outcome.still_open:
         print(f"suasana: the {source} is not closed yet; `suasana doctor` tells more", file=sys.stderr)
     return 1 if outcome.still_open else 0
+
+
+def practice_command(arguments: argparse.Namespace) -> int:
+    """Show or forget what was learned."""
+    from edge import remote  # noqa: PLC0415
+
+    wanted = remote.settings_of(arguments.config)
+    if arguments.what == "forget":
+        outcome = remote.forget(wanted)
+        print("Forgotten." if outcome.found else "Nothing was learned.")
+        if outcome.why:
+            print(f"No kit answered: {outcome.why}. One that runs looks at the file and forgets too.")
+        return 0
+    heads = remote.learned(wanted)
+    for sense, head in heads.items():
+        print(f"{sense:<6} {head.model}, {head.rounds} rounds, {head.made}")
+        print("       " + ", ".join(f"{label} {value:+.2f}" for label, value in head.offsets.items()))
+    if not heads:
+        print("Nothing was learned.")
+    return 0
 
 
 def _print_switches(capture: Capture) -> None:

@@ -26,10 +26,12 @@ Places = npt.NDArray[np.int64]
 
 Refusal = Literal["too_few_rounds", "too_few_labels", "not_shown", "no_gain", "would_harm"]
 
-STEPS = 12
-"""Of Newton's method; it has converged to 1e-9 by then."""
+STEPS = 50
+"""Of Newton's method at most; a handful is the rule."""
 WIDE = 10.0
 """A prior so wide that it says nothing."""
+ATTEMPTS = 14, 21, 28, 35
+"""Rounds that a kit has each time it tries to learn. More tries would find a gain where there is none."""
 LEAST_PROBABILITY = 1e-6
 """No answer is surer than this that a label is not it."""
 
@@ -118,13 +120,18 @@ def to_logs(probs: npt.ArrayLike) -> Logs:
     return np.asarray(np.log(np.maximum(np.asarray(probs, np.float64), LEAST_PROBABILITY)))
 
 
+def stack(looks: Sequence[Logs]) -> Logs:
+    """Looks x labels."""
+    return np.stack(looks)
+
+
 def log_softmax(scores: Logs) -> Logs:
     """Log-probabilities over the last axis."""
     shifted = scores - scores.max(-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
-def fit(logs: Logs, labels: Places, weights: Logs, *, spread: float) -> Logs:
+def fit(logs: Logs, labels: Places, weights: Logs, *, spread: float, start: Logs | None = None) -> Logs:
     """The offsets under which *labels* are most probable, given the prior.
 
     Args:
@@ -132,18 +139,22 @@ def fit(logs: Logs, labels: Places, weights: Logs, *, spread: float) -> Logs:
         labels: N, places among them.
         weights: N.
         spread: the prior's standard deviation.
+        start: offsets close to the answer, where some are known.
 
     Returns:
         One per label, summing to 0.
     """
     asked = np.bincount(labels, weights, logs.shape[1])
-    offsets = np.zeros(logs.shape[1])
+    offsets = np.zeros(logs.shape[1]) if start is None else start
     for _ in range(STEPS):
         probs = np.exp(log_softmax(logs + offsets))
         weighted = probs * weights[:, None]
         slope = weighted.sum(0) - asked + offsets / spread**2
         bend = np.diag(weighted.sum(0) + 1 / spread**2) - weighted.T @ probs
-        offsets = offsets - np.clip(np.linalg.solve(bend, slope), -1, 1)
+        step = np.clip(np.linalg.solve(bend, slope), -1, 1)
+        offsets = offsets - step
+        if np.abs(step).max() < 1e-10:
+            break
     return offsets
 
 
@@ -234,7 +245,7 @@ class _Table:
         self._logs = log_softmax(np.concatenate([one.logs for one in rounds])[:, columns] + evened)
         self._looks = np.bincount(self._place)
         self._columns = columns
-        self._learned = self._fit(np.ones(len(rounds), bool))
+        self._learned = self._fit(np.ones(len(rounds), bool), None)
 
     def offsets(self, labels: int) -> Logs:
         """One per label; those that were not asked for keep theirs."""
@@ -242,13 +253,14 @@ class _Table:
         offsets[self._columns] = self._learned
         return offsets
 
-    def _fit(self, kept: npt.NDArray[np.bool_]) -> Logs:
+    def _fit(self, kept: npt.NDArray[np.bool_], start: Logs | None) -> Logs:
         """From the *kept* rounds; each counts once, however many looks it had, and each label as much."""
         labels = self._labels
         evenly = kept.sum() / self._classes / np.bincount(labels[kept], minlength=self._classes)[labels]
         rows = kept[self._place]
         weights = (evenly / self._looks)[self._place[rows]]
-        found = fit(self._logs[rows], labels[self._place[rows]], weights, spread=self._rules.spread)
+        places = labels[self._place[rows]]
+        found = fit(self._logs[rows], places, weights, spread=self._rules.spread, start=start)
         return np.clip(found, -self._rules.most, self._rules.most)
 
     def _means(self, offsets: Logs) -> Logs:
@@ -264,7 +276,9 @@ class _Table:
         before = self._means(np.zeros(self._classes))[rounds, self._labels]
         after = np.empty_like(before)
         for one in rounds:
-            after[one] = self._means(self._fit(rounds != one))[one, self._labels[one]]
+            taught = self._fit(rounds != one, self._learned)
+            looks = log_softmax(self._logs[self._place == one] + taught)
+            after[one] = looks[:, self._labels[one]].mean()
         weights = 1 / np.bincount(self._labels)[self._labels] / self._classes
         gains = after - before
         gain = float(weights @ gains)

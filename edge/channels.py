@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from edge.commands import (
     Answer,
+    LearnRequest,
     ModelRequest,
     PartRequest,
     Request,
@@ -120,6 +121,12 @@ CHANNELS = (
         by="reader",
     ),
     Channel(
+        "request/practice-learn",
+        LearnRequest,
+        "an adult lets the kit learn from the rounds that follow, or takes that back; not retained",
+        by="reader",
+    ),
+    Channel(
         "request/settings-change",
         SettingsRequest,
         "you change settings; the kit tries them, answers, and begins anew with them; not retained",
@@ -142,7 +149,7 @@ CHANNELS = (
         Request,
         "you ask; not retained",
         by="reader",
-        levels=("ping", "info", "health", "doctor", "settings", "models"),
+        levels=("ping", "info", "health", "doctor", "practice-forget", "settings", "models"),
     ),
     Channel(
         "response/{verb}",

@@ -60,9 +60,9 @@ class CloseUp:
         weight = legibility(face.crop)
         if not weight:
             return Look("face", frame.at, None, len(faces))
-        scores, features = self._reader.read_one(face)
+        scores, plain = self._reader.read_one(face)
         reading = Observation("face", frame.at, scores, weight, face.track)
-        return Look("face", frame.at, reading, len(faces), features)
+        return Look("face", frame.at, reading, len(faces), plain)
 
     def reset(self) -> None:
         """Another round, another camera, or a gap."""

@@ -35,6 +35,8 @@ Verb = Literal[
     "health",
     "doctor",
     "practice-round",
+    "practice-learn",
+    "practice-forget",
     "settings",
     "settings-change",
     "models",
@@ -159,6 +161,19 @@ class ModelState:
     """What was measured on its files: ``accuracy``, ``claimed``, ``claimed_accuracy``, …, as fractions."""
     card: str
     """The model's card, in Markdown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnRequest:
+    """On ``request/practice-learn``: let the kit learn from the rounds that follow, or no more.
+
+    What it learns is a few numbers, which ``request/practice-forget`` deletes. ``info`` tells how it goes.
+    """
+
+    consent: bool
+    """True: an adult who may decide so agrees. False: drop what was gathered; what was learned stays."""
+    transaction: str = ""
+    """Comes back in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +310,19 @@ def _read_as(cls: type[Wish], command: Command) -> Wish:
     transaction = read_request(command).transaction
     table = json.loads(command.payload.strip() or b"{}") | {"transaction": transaction}
     return from_json(cls, json.dumps(table))
+
+
+def read_consent(command: Command) -> LearnRequest:
+    """Whether the kit may learn.
+
+    Raises:
+        EventError: the payload does not say so.
+    """
+    transaction = read_request(command).transaction
+    table = json.loads(command.payload.strip() or b"{}") | {"transaction": transaction}
+    if not isinstance(table.get("consent"), bool):
+        raise EventError("consent must be true or false: an adult has to agree that the kit learns")
+    return from_json(LearnRequest, json.dumps(table))
 
 
 def transaction_of(command: Command) -> str | None:

@@ -14,6 +14,7 @@ from edge.commands import (
     Checked,
     Command,
     Verb,
+    read_consent,
     read_mode,
     read_request,
     read_round,
@@ -74,6 +75,7 @@ class Desk:
         self._mood: RoomMood | None = None
         self.game = kit.start_game()
         """Played in practice mode only. ``game.tap`` hears what was read while something was asked for."""
+        self.game.tap = kit.pupil.hear
         self._sources: dict[SourceName, SourceStatus] = {}
         self._details: dict[SourceName, tuple[SourceStatus, str | None, str]] = {}
 
@@ -111,6 +113,7 @@ class Desk:
             self._when_switched()
         if self.game.tend(now):
             self._kit.play(None)
+        self._tend_pupil(now)
         self._tell_sources()
         if (change := self._stamp.look()) is not None:
             logger.info("clock: %s, jumped %+.1f s", change.reason, change.step_s)
@@ -251,6 +254,49 @@ class Desk:
         kit.play(self.game.round)
         return Answer(ok=True, transaction=wish.transaction)
 
+    def _tend_pupil(self, now: float) -> None:
+        """Learn from rounds that are over; obey a file of what was learned that somebody took away."""
+        kit = self._kit
+        playing = self.game.round.since if self.game.round is not None else None
+        told = kit.pupil.tend(now, playing, self._stamp.time)
+        if kit.learned.refresh():
+            logger.info("practice: what was learned changed by another process")
+            told = True
+        if told:
+            self._tell_learned()
+
+    def _tell_learned(self) -> None:
+        self._kit.adapt()
+        self._retain("info", to_json(self._kit.info()))
+
+    def _let_learn(self, command: Command) -> Answer:
+        """Take an adult's consent, or its withdrawal."""
+        wish, kit = read_consent(command), self._kit
+        if not wish.consent:
+            kit.pupil.withdraw()
+        elif kit.mode.now != "practice":
+            raise EventError("the kit is in class mode; set/mode practice first")
+        elif not kit.pupil.teachable:
+            raise EventError("none of this kit's models can learn")
+        else:
+            kit.pupil.consent(self._clock())
+            logger.info("practice: an adult agreed that the kit learns from the rounds")
+        self._tell_learned()
+        return Answer(ok=True, transaction=wish.transaction, info=kit.info())
+
+    def _forget(self, command: Command) -> Answer:
+        """Delete what was learned, and drop what was gathered."""
+        asked, kit = read_request(command).transaction, self._kit
+        kit.pupil.withdraw()
+        try:
+            kit.learned.forget()
+        except OSError as error:
+            raise EventError(f"forgotten until a restart only: {error.strerror or error}") from error
+        finally:
+            self._tell_learned()
+        logger.info("practice: what was learned is forgotten")
+        return Answer(ok=True, transaction=asked, info=kit.info())
+
     def _practice(self, reading: Reading) -> Practice:
         now, round = self._clock(), reading.round
         return Practice(
@@ -279,6 +325,8 @@ class Desk:
     def _when_switched(self) -> None:
         """Have devices closed first, then say so, and begin or end the session."""
         self._kit.obey_switches()
+        if self._kit.mode.now != "practice" or self._kit.switches.now.capture != "on":
+            self._kit.pupil.withdraw()
         self._retain("info", to_json(self._kit.info()))
         if self.game.round is not None and not self._kit.switches.allows(
             "camera" if self.game.round.sense == "face" else "microphone"
@@ -295,6 +343,10 @@ class Desk:
     def _respond(self, verb: str, command: Command) -> Answer:
         if verb == "practice-round":
             return self._play(command)
+        if verb == "practice-learn":
+            return self._let_learn(command)
+        if verb == "practice-forget":
+            return self._forget(command)
         asked = read_request(command).transaction
         if verb == "ping":
             return Answer(ok=True, transaction=asked)

@@ -93,6 +93,34 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapted:
+    """A few numbers that the kit learned in the practice game; ``practice-forget`` deletes them."""
+
+    sense: Sense
+    model: str
+    """``name@version`` of the model that they belong to."""
+    rounds: Count
+    """From how many rounds."""
+    at: UtcTime
+    """When."""
+    used: bool
+    """False when the kit reads with another model now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What was gathered in memory, since an adult consented, for the kit to learn from."""
+
+    sense: Sense
+    rounds: Count
+    next_at: Count | None
+    """How many rounds it takes until the kit tries to learn; None when it has given up."""
+    refusal: str | None
+    """Why the last try taught nothing: ``too_few_rounds``, ``too_few_labels``, ``not_shown``, ``no_gain`` or
+    ``would_harm``; more may come. None before the first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """Retained on ``info``: who this kit is and what it may do."""
 
@@ -109,6 +137,10 @@ class Info:
     min_people: Count
     replay: bool
     """True when the sources are files or a staged scene, not the room."""
+    adapted: tuple[Adapted, ...] = ()
+    """What the kit learned in the practice game, by sense."""
+    learning: tuple[Learning, ...] = ()
+    """How learning goes, by sense, while an adult's consent holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edge.manifest import ImageInput, Manifest
 from edge.preprocess import face_tensor
 from edge.runtimes import Runtime
-from edge.types import Face, FloatArray, ModelError, Scores
+from edge.types import Face, ModelError, Scores
 
 
 class ExpressionReader:
@@ -22,17 +22,17 @@ class ExpressionReader:
         if not isinstance(manifest.input, ImageInput):
             raise ModelError(f"{manifest.id}: reads {manifest.task}, not expressions")
         self.model, self._spec, self._runtime = manifest, manifest.input, runtime
+        self.offsets: tuple[float, ...] = ()
+        """What the kit learned, one per label, or nothing. May be replaced at any time, from any thread."""
 
     def __call__(self, faces: Sequence[Face]) -> list[Scores]:
         """One Scores per face, in order."""
         if not faces:
             return []
-        return self.model.calibrate(self._runtime(face_tensor([face.crop for face in faces], self._spec)))
+        logits = self._runtime(face_tensor([face.crop for face in faces], self._spec))
+        return self.model.calibrate(logits, self.offsets)
 
-    def read_one(self, face: Face) -> tuple[Scores, FloatArray | None]:
-        """A face's Scores and the features they were decided from; None where the model gives none."""
-        batch = face_tensor([face.crop], self._spec)
-        if not self.model.features:
-            return self.model.calibrate(self._runtime(batch))[0], None
-        logits, features = self._runtime.both(batch)
-        return self.model.calibrate(logits)[0], features[0]
+    def read_one(self, face: Face) -> tuple[Scores, Scores]:
+        """A face's Scores, and what they would be without what the kit learned."""
+        logits = self._runtime(face_tensor([face.crop], self._spec))
+        return self.model.calibrate(logits, self.offsets)[0], self.model.calibrate(logits)[0]

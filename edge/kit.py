@@ -25,10 +25,12 @@ from edge import __version__, discovery, manifest, vitals
 from edge.certificates import CertificateError, check_client
 from edge.closeup import CloseUp, close_effort
 from edge.commands import Command
-from edge.events import SCHEMA, Info, Model, SourceStatus
+from edge.events import SCHEMA, Adapted, Info, Learning, Model, Sense, SourceStatus
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, Glances, legibility
 from edge.flow import Mailbox, OpenDevices
+from edge.learned import FILE as LEARNED
+from edge.learned import Learned
 from edge.load import Ceiling, Effort, Governor, Strain, ladder
 from edge.manifest import ImageInput, Manifest
 from edge.models import weights
@@ -42,6 +44,7 @@ from edge.outbox.memory import MemoryOutbox
 from edge.panel import Panel
 from edge.practice import Game, Round
 from edge.practice import Rules as GameRules
+from edge.pupil import Pupil
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
@@ -67,6 +70,7 @@ from edge.types import (
     ModelError,
     Observation,
     Presence,
+    Scores,
     SettingsError,
     SourceError,
     StuckError,
@@ -116,6 +120,10 @@ class Eyes:
         """The same eyes on one player of the practice game; in use at another time."""
         self._due = float("-inf")
         self._reads_due: dict[int, float] = {}
+
+    def adapt(self, offsets: tuple[float, ...]) -> None:
+        """Read with what the kit learned; empty is without."""
+        self._reader.offsets = offsets
 
     @property
     def resizable(self) -> bool:
@@ -175,10 +183,26 @@ class Ears:
         """A reading of the utterance that was still going on when the sound ended."""
         return [self._read(utterance) for utterance in self._segmenter.flush()]
 
+    def close(self, block: AudioBlock) -> list[Look]:
+        """The same for one player of the practice game."""
+        looks = []
+        for utterance in self._segmenter(block):
+            scores, plain = self._reader.read(utterance)
+            heard = self._weigh(utterance, scores)
+            looks.append(Look("voice", heard.at, heard, plain=plain))
+        return looks
+
+    def adapt(self, offsets: tuple[float, ...]) -> None:
+        """Read with what the kit learned; empty is without."""
+        self._reader.offsets = offsets
+
     def _read(self, utterance: Utterance) -> Observation:
+        return self._weigh(utterance, self._reader(utterance))
+
+    def _weigh(self, utterance: Utterance, scores: Scores) -> Observation:
         end = utterance.at + utterance.duration_s
         weight = min(1.0, utterance.duration_s / self._reader.stretch_s)
-        return Observation("voice", end, self._reader(utterance), weight)
+        return Observation("voice", end, scores, weight)
 
     def reset(self) -> None:
         """Another microphone, or a gap."""
@@ -232,6 +256,9 @@ class Kit:
                 self.ears = make_ears(settings, trials=self.trials)
         self.switches = Switches(settings.state_folder / "switches.json")
         self.mode = ChosenMode(settings.state_folder / "mode.json", settings.mode or "class")
+        self.learned = Learned(settings.state_folder / LEARNED)
+        self.pupil = Pupil(self.learned, self._readers())
+        self.adapt()
         self.round: Round | None = None
         """The practice game's round that is on. Replaced as a whole by the main thread, read by the lanes."""
         self.frames: Mailbox[Frame] = Mailbox(1)
@@ -366,7 +393,31 @@ class Kit:
             replay=any(
                 is_recorded(uri, behind_faults=True) for uri in (settings.camera.uri, settings.microphone.uri)
             ),
+            adapted=tuple(self._adapted()),
+            learning=tuple(
+                Learning(sense, one.rounds, one.next_at, one.refusal)
+                for sense, one in self.pupil.progress.items()
+            ),
         )
+
+    def _readers(self) -> dict[Sense, Manifest]:
+        """The model that reads each sense."""
+        parts: dict[Sense, Eyes | Ears | None] = {"face": self.eyes, "voice": self.ears}
+        return {sense: part.model for sense, part in parts.items() if part is not None}
+
+    def adapt(self) -> None:
+        """Read with what was learned for exactly these models, and without anything else."""
+        for sense, part in (("face", self.eyes), ("voice", self.ears)):
+            if part is not None:
+                head = self.learned.heads.get(sense)  # type: ignore[call-overload]
+                mine = head is not None and head.belongs(part.model)
+                part.adapt(tuple(head.offsets[label] for label in part.model.labels) if mine else ())
+
+    def _adapted(self) -> Iterator[Adapted]:
+        models = self._readers()
+        for sense, head in self.learned.heads.items():
+            used = sense in models and head.belongs(models[sense])
+            yield Adapted(sense, head.model, head.rounds, head.made, used)
 
     def _models(self) -> Iterator[Model]:
         if self.eyes is not None:
@@ -516,7 +567,7 @@ class Kit:
         round = self.round
         if round is None or not round.takes("voice", block.at):
             return ()
-        return [Look("voice", heard.at, heard) for heard in ears(block)]
+        return ears.close(block)
 
 
 def rehearse(settings: Settings, *, stop: Flag) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,19 @@ class Manifest:
         below = self.uncertain_below
         return probability >= (max(below, self.negative_below) if label in NEGATIVE else below)
 
-    def calibrate(self, logits: FloatArray) -> list[Scores]:
+    def calibrate(self, logits: FloatArray, offsets: Sequence[float] = ()) -> list[Scores]:
         """Softmax at the model's temperature.
 
         Args:
             logits: N x labels, as a runtime returns them.
+            offsets: one per label, what a kit learned (edge.adapt); added after the temperature.
 
         Returns:
             One Scores per row; a row that is not finite says nothing, so it is spread evenly.
         """
         scaled = np.asarray(logits, np.float64) / self.temperature
+        if len(offsets):
+            scaled = scaled + np.asarray(offsets, np.float64)
         scaled = np.where(np.isfinite(scaled).all(axis=1, keepdims=True), scaled, 0.0)
         powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         rows = powers / powers.sum(axis=1, keepdims=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from edge.events import Match, Sense
 from edge.smoothing import blend, choose
-from edge.types import FloatArray, Look, Modality, Scores
+from edge.types import Look, Modality, Scores
 from edge.words import UNCERTAIN
 
 NEARER = 1.25
@@ -69,15 +69,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One face that was read while its label was asked for: what a kit could learn from. Never leaves it."""
+    """One face or sentence, read while its label was asked for: what a kit may learn from."""
 
+    sense: Sense
     asked: str
+    since: float
+    """When the round began."""
     at: float
-    round: str
-    scores: Scores
-    """As read, not smoothed."""
-    features: FloatArray
-    """What the model's last layer decided from, one row."""
+    plain: Scores
+    """As the model alone says, not smoothed."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class Game:
     """One round after the other. Owned by one thread."""
 
     def __init__(self, rules: Rules, *, tap: Callable[[Example], None] | None = None) -> None:
-        """Read by *rules*; *tap* is handed every face that was read while a label was asked for."""
+        """Read by *rules*; *tap* is handed all that was read while a label was asked for."""
         self._rules = rules
         self.tap = tap
         """May be set at any time by the thread that owns the game."""
@@ -128,8 +128,8 @@ class Game:
         if seen is None:
             self._held = None
             return Reading(look.at, round, look.people, None, 0.0, None, self._hold(None, look.at))
-        if look.features is not None and round.label and self.tap is not None:
-            self.tap(Example(round.label, look.at, round.id, seen.scores, look.features))
+        if look.plain is not None and round.label and self.tap is not None:
+            self.tap(Example(round.sense, round.label, round.since, look.at, look.plain))
         labels = seen.scores.labels
         self._held = held = self._smooth(look.sense, seen.track, look.at, seen.scores)
         best = max(held.probs)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from edge.commands import SwitchName
-from edge.events import Capture, Switch
+from edge.events import Capture, Sense, Switch
+from edge.learned import FILE, Head, delete
+from edge.learned import read as read_heads
 from edge.settings import Settings, load
 from edge.switches import Switches
 from edge.types import SettingsError
@@ -62,6 +64,62 @@ def current(settings: Settings) -> Capture:
     path = settings.state_folder / "switches.json"
     _refuse_unreadable(path)
     return Switches(path).now
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What came of forgetting."""
+
+    how: Literal["mqtt", "file"]
+    found: bool
+    """Whether there was a file."""
+    why: str = ""
+    """Why not over MQTT."""
+
+
+def forget(settings: Settings) -> Forgotten:
+    """Delete what the kit on this machine learned in the practice game, whether it runs or not.
+
+    Raises:
+        SettingsError: the file could not be deleted.
+    """
+    path, mqtt, why = learned_file(settings), settings.mqtt, ""
+    found = path.exists()
+    try:
+        address = broker_address(mqtt.url, password_file=mqtt.password_file, ca_file=mqtt.ca_file)
+        with Visit(address, kit=settings.kit_name) as visit:
+            answer = visit.ask("practice-forget")
+        if answer is None or answer.get("ok") is not True:
+            why = str((answer or {}).get("error", "no kit answers there"))
+    except VisitError as error:
+        why = error.reason
+    try:
+        delete(path)  # also where the kit that answered is another machine's of the same name
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}; sudo may help") from error
+    return Forgotten("file" if why else "mqtt", found, why)
+
+
+def learned(settings: Settings) -> dict[Sense, Head]:
+    """What the kit learned in the practice game.
+
+    Raises:
+        SettingsError: the file cannot be read, or is damaged.
+    """
+    path = learned_file(settings)
+    try:
+        return read_heads(path)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}; sudo may help") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: damaged ({error}); nothing of it is used") from error
+
+
+def learned_file(settings: Settings) -> Path:
+    """Where it is kept."""
+    return settings.state_folder / FILE
 
 
 def _send(settings: Settings, name: SwitchName, value: Switch) -> Outcome:

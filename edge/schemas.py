@@ -12,7 +12,15 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from edge.channels import CHANNELS
-from edge.commands import Answer, ModelRequest, PartRequest, Request, RoundRequest, SettingsRequest
+from edge.commands import (
+    Answer,
+    LearnRequest,
+    ModelRequest,
+    PartRequest,
+    Request,
+    RoundRequest,
+    SettingsRequest,
+)
 from edge.events import (
     BASE,
     EVENT_TYPES,
@@ -33,6 +41,7 @@ PAYLOADS: Mapping[str, type] = {
     "source-detail": SourceDetail,
     "practice": Practice,
     "request-practice-round": RoundRequest,
+    "request-practice-learn": LearnRequest,
     "request-settings-change": SettingsRequest,
     "request-model-part": PartRequest,
     "request-model-rollback": ModelRequest,

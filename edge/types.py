@@ -175,8 +175,8 @@ class Look:
     """None when there is nobody, or the face is too small to be read."""
     people: int = 0
     """Faces in the frame."""
-    features: FloatArray | None = None
-    """What the model decided from, one row; None where the model does not tell. Never leaves the kit."""
+    plain: Scores | None = None
+    """What the model says without what the kit learned; only that may teach it. Never leaves the kit."""
 
 
 __all__ = [

@@ -46,7 +46,7 @@ def scores(**parts: float) -> Scores:
 
 def look(at: float, track: int = 1, people: int = 1, **parts: float) -> Look:
     reading = Observation("face", at, scores(**parts), 1.0, track) if parts else None
-    return Look("face", at, reading, people, np.full(4, at, np.float32))
+    return Look("face", at, reading, people, reading.scores if reading else None)
 
 
 def game(label: str = "happy", until: float = 10.0, **rules: float) -> Game:
@@ -139,8 +139,8 @@ def test_what_was_read_while_something_was_asked_for_is_handed_on_and_only_then(
     played.begin(Round("r2", "", "face", 1.2, 5.0))
     played.read(look(2.0, happy=0.9))
     (one,) = seen
-    assert (one.asked, one.at, one.round, one.scores.best[0]) == ("sad", 1.0, "r1", "happy")
-    assert one.features.tolist() == [1.0] * 4
+    assert (one.sense, one.asked, one.since, one.at) == ("face", "sad", 0.0, 1.0)
+    assert one.plain.best[0] == "happy"
 
 
 def test_the_nearest_face_is_read_and_two_alike_do_not_take_turns() -> None:
@@ -164,14 +164,13 @@ def frame(at: float) -> Frame:
     return Frame("test", 0, at, np.random.default_rng(3).integers(0, 255, (240, 320, 3), np.uint8))
 
 
-def test_of_several_faces_one_is_read_with_its_features_and_a_tiny_one_not_at_all() -> None:
+def test_of_several_faces_one_is_read_and_a_tiny_one_not_at_all() -> None:
     near, far, tiny = Box(0.1, 0.1, 0.4, 0.5), Box(0.6, 0.1, 0.2, 0.3), Box(0.5, 0.5, 0.02, 0.03)
     found = close_up(lambda _image: [(far, 0.9), (near, 0.8)])(frame(0.0))
     assert found is not None
     assert found.people == 2
     assert found.reading is not None
-    assert found.features is not None
-    assert found.features.shape == (find_model(Classifier("face-expression")).features,)
+    assert found.plain == found.reading.scores
     assert found.reading.scores.labels == LABELS
     small = close_up(lambda _image: [(tiny, 0.9)])(frame(0.0))
     assert small is None or small.reading is None

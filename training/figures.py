@@ -58,7 +58,7 @@ def draw_counts(counts: Mapping[str, Sequence[int]], labels: Sequence[str], titl
     drawing = figure(3.3 * len(counts), 3.6)
     panels = np.atleast_1d(drawing.subplots(1, len(counts), sharey=True))
     for axes, (name, values), colour in zip(panels, counts.items(), COLOURS, strict=False):
-        _clean(axes, "x")
+        clean(axes, "x")
         bars = axes.barh(range(len(labels)), values, color=colour, height=0.7)
         total = max(1, sum(values))
         axes.bar_label(bars, [f"{value:,}  {100 * value / total:.0f} %" for value in values], padding=3)
@@ -77,7 +77,7 @@ def draw_groups(
 ) -> None:
     """Bars side by side for each label, one colour per key of *values*, with whiskers."""
     drawing, axes = _sheet(1.6 + 1.25 * len(labels), 4.2)
-    _clean(axes, "y")
+    clean(axes, "y")
     width = 0.8 / len(values)
     for place, ((name, ranged), colour) in enumerate(zip(values.items(), COLOURS, strict=False)):
         where = np.arange(len(labels)) + (place - (len(values) - 1) / 2) * width
@@ -105,7 +105,7 @@ def draw_reliability(probs: Probabilities, truth: IntArray, title: str, path: Pa
     edges = np.linspace(0, 1, metrics.BINS + 1)
     places = np.minimum((sure * metrics.BINS).astype(np.int64), metrics.BINS - 1)
     counts = np.bincount(places, minlength=metrics.BINS)
-    _clean(above, "both")
+    clean(above, "both")
     above.plot([0, 1], [0, 1], color=FAINT, linestyle="--", label="as sure as right")
     for place in np.flatnonzero(counts).tolist():
         share, mean = float(right[places == place].mean()), float(sure[places == place].mean())
@@ -117,7 +117,7 @@ def draw_reliability(probs: Probabilities, truth: IntArray, title: str, path: Pa
     above.set_ylim(0, 1.02)
     above.legend(frameon=False, loc="upper left")
     above.set_title(title)
-    _clean(below, "y")
+    clean(below, "y")
     below.bar(edges[:-1], counts, 1 / metrics.BINS, align="edge", color=BLUE, edgecolor="white")
     below.set_xlim(0, 1)
     below.set_xlabel("confidence of the reading")
@@ -129,7 +129,7 @@ def draw_bars(groups: Mapping[str, Mapping[str, Ranged]], reference: float, titl
     """Lying bars in groups, one colour each, with whiskers and a line at *reference*."""
     count = sum(len(group) + 1 for group in groups.values())
     drawing, axes = _sheet(8.2, 1.3 + 0.25 * count)
-    _clean(axes, "x")
+    clean(axes, "x")
     at, ticks, names = 0.0, [], []
     for (group, rows), colour in zip(groups.items(), COLOURS, strict=False):
         axes.text(0.5, at, group, fontweight="bold", va="center", color=colour)
@@ -157,7 +157,7 @@ def draw_ranking(
 ) -> None:
     """Lying bars with whiskers, dots for the parts that a figure was taken over, and a line at *chance*."""
     drawing, axes = _sheet(8.2, 1.3 + 0.55 * len(bars))
-    _clean(axes, "x")
+    clean(axes, "x")
     ends = [100 * max(ranged[2], *parts, 0) for ranged, parts in bars.values()]
     for at, ((value, low, high), parts) in enumerate(bars.values()):
         axes.barh(at, 100 * value, 0.7, color=SKY if parts else ORANGE)
@@ -191,7 +191,7 @@ def draw_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, pat
             label = f"{name}, {text}" if len(logs) > 1 else text
             right.plot(epochs, values, style, color=colour, label=label, marker=dots)
     for axes, text in ((left, "loss (augmented faces)"), (right, "accuracy, per cent")):
-        _clean(axes, "both")
+        clean(axes, "both")
         axes.set_xlabel("epoch")
         axes.set_xlim(left=0)
         axes.set_title(text, fontsize="medium")
@@ -228,7 +228,7 @@ def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return drawing, drawing.subplots()
 
 
-def _clean(axes: Axes, grid: str) -> None:
+def clean(axes: Axes, grid: str) -> None:
     """Only the lines that help reading."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)

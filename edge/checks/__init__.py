@@ -56,6 +56,7 @@ CHECKS: Mapping[str, Check] = {
     "microphone": Check(apart=True),
     "models": Check(apart=True),
     "weights": Check(apart=True),
+    "learned": Check(light=True),
     "broker": Check(),
     "disk": Check(light=True),
     "clock": Check(light=True, needs_settings=False),

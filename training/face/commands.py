@@ -200,6 +200,29 @@ def _margin(options: argparse.Namespace) -> None:
         print(f"its boxes lie {right:+.3f} right of and {below:+.3f} below the middle (shares of the side)")
 
 
+def _adapt(options: argparse.Namespace) -> None:
+    from training import pages  # noqa: PLC0415
+    from training.face import practice  # noqa: PLC0415
+    from training.practice import report  # noqa: PLC0415
+
+    if options.write_reference:
+        print(practice.write_reference(options.model, options.data, options.cache))
+        return
+    table = practice.run(
+        options.model,
+        options.data,
+        options.split,
+        options.cache,
+        classes=options.classes,
+        heads=not options.quick,
+    )
+    made = report.sections(table)
+    print(json.dumps(table, indent=2) if options.json else pages.markdown(made))
+    if options.page:
+        command = f"python -m training face adapt --split {options.split} --classes {options.classes}"
+        report.refresh(options.page, "face", command, table)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training face", description="The expression model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -289,6 +312,25 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--device", default="auto", help="as for train")
         one.add_argument("--json", action="store_true", help="print JSON instead of tables")
         one.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
+    adapt = add("adapt", _adapt, "try what a kit learns in the practice game, and what its guard refuses")
+    adapt.add_argument(
+        "--model", type=Path, default=Path("models/face-expression"), help="default: %(default)s"
+    )
+    adapt.add_argument(
+        "--split", choices=("public", "private"), default="public", help="default: %(default)s"
+    )
+    adapt.add_argument("--classes", type=int, default=60, help="drawn for a row (default: %(default)s)")
+    adapt.add_argument("--quick", action="store_true", help="leave out the comparison of heads")
+    adapt.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    adapt.add_argument(
+        "--page", type=Path, help="also put tables and picture into this page, between its marks"
+    )
+    adapt.add_argument(
+        "--write-reference", action="store_true", help="only make the model's part of edge/reference.toml"
+    )
+    adapt.add_argument(
+        "--cache", type=Path, default=Path("runs/practice"), help="keeps answers (default: %(default)s)"
+    )
     margin = add(
         "margin", _margin, "measure how much wider the data frames faces than a detector of the kit does"
     )

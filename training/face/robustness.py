@@ -94,7 +94,7 @@ def tilt(degrees: float) -> Change:
     """A head leaning to one side; above 0 is against the clock."""
 
     def change(face: ImageArray, _: Generator) -> ImageArray:
-        return _move(face, degrees=degrees)
+        return move(face, degrees=degrees)
 
     return change
 
@@ -104,12 +104,12 @@ def box(*, shift: float = 0.0, zoom: float = 1.0) -> Change:
 
     def change(face: ImageArray, random: Generator) -> ImageArray:
         angle = random.uniform(0, 2 * np.pi)
-        return _move(face, zoom=zoom, right=shift * np.cos(angle), down=shift * np.sin(angle))
+        return move(face, zoom=zoom, right=shift * np.cos(angle), down=shift * np.sin(angle))
 
     return change
 
 
-def _move(
+def move(
     face: ImageArray, *, degrees: float = 0.0, zoom: float = 1.0, right: float = 0.0, down: float = 0.0
 ) -> ImageArray:
     """Resample; edge pixels are repeated as edge.preprocess.crop_face does."""

@@ -164,6 +164,23 @@ def _claims(options: argparse.Namespace) -> None:
     print(f"{options.model}: negative below {below:.2f}, by {len(unmoved)} stretches without emotion")
 
 
+def _adapt(options: argparse.Namespace) -> None:
+    from training import pages  # noqa: PLC0415
+    from training.practice import report  # noqa: PLC0415
+    from training.voice import practice  # noqa: PLC0415
+
+    config = recipes.load(options.config)
+    reading = practice.read(options.model, options.data, config, "validation", CACHE)
+    known = practice.reference_of(reading)
+    if options.split != "validation":
+        reading = practice.read(options.model, options.data, config, options.split, CACHE)
+    table = practice.run(options.model, reading, known, options.split, classes=options.classes)
+    print(json.dumps(table, indent=2) if options.json else pages.markdown(report.sections(table)))
+    if options.page:
+        command = f"python -m training voice adapt --split {options.split} --classes {options.classes}"
+        report.refresh(options.page, "voice", command, table)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training voice", description="The tone model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -198,6 +215,17 @@ def _parser() -> argparse.ArgumentParser:
     claims = add("claims", _claims, "set from which probability a shipped model claims a negative tone")
     claims.add_argument("--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s")
     claims.add_argument("--version", help="a new one for model.toml (default: as it is)")
+    adapt = add("adapt", _adapt, "try what a kit learns in the practice game, and what its guard refuses")
+    adapt.add_argument("--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s")
+    adapt.add_argument(
+        "--split",
+        choices=("test", "validation"),
+        default="validation",
+        help="speakers (default: %(default)s)",
+    )
+    adapt.add_argument("--classes", type=int, default=20, help="draws per person (default: %(default)s)")
+    adapt.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    adapt.add_argument("--page", type=Path, help="also put tables and picture into this page")
     evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
     evaluate.add_argument(
         "--model", type=Path, default=Path("models/voice-tone"), help="default: %(default)s"
