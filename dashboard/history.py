@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date, datetime, timezone
 from typing import Any
 
 from dashboard.database import ROOM_DATA, Database
 from edge.events import Event, EventError, MoodWindow, parse_time
 
 DAY_S = 86_400.0
+LATEST_S = 253_402_300_799.0
+"""The end of the year 9999, the last date that there is."""
 MOST_ROWS = 5000
 """In one answer: nearly seven hours of five-second windows."""
 MOST_A_DAY = 90_000
@@ -92,10 +95,11 @@ class History:
         Returns:
             The newest *most* of them, each as Row.view tells it.
         """
+        days, which = _days(since, until) if self._db.shared else ((), "")
         found = self._db.ask(
             f"SELECT {', '.join(COLUMNS)}, shares FROM windows"  # noqa: S608 -- names of our own
-            " WHERE kit = ? AND ends BETWEEN ? AND ? ORDER BY ends DESC, seq DESC LIMIT ?",
-            (kit, since, until, most),
+            f" WHERE kit = ? AND ends BETWEEN ? AND ?{which} ORDER BY ends DESC, seq DESC LIMIT ?",
+            (kit, since, until, *days, most),
         )
         return [
             dict(zip(COLUMNS, row[:-1], strict=True)) | {"shares": json.loads(row[-1])}
@@ -124,6 +128,18 @@ class History:
         """Delete everything about one room, at once and for good."""
         self._db.together(*((f"DELETE FROM {table} WHERE kit = ?", (kit,)) for table in ROOM_DATA))  # noqa: S608
         self._db.tidy()
+
+
+def _days(since: float, until: float) -> tuple[tuple[date, date], str]:
+    """Where a district's partitions by day need not be looked into: only in those around the time asked for.
+
+    A kit's clock may be ahead by up to a day; whose time was not known lies in a partition of its own.
+    """
+    first, last = (
+        datetime.fromtimestamp(min(max(at, 0.0), LATEST_S), timezone.utc).date()
+        for at in (since, until + DAY_S)
+    )
+    return (first, last), " AND (day = DATE '1970-01-01' OR day BETWEEN ? AND ?)"
 
 
 def _values(row: Row) -> tuple[Any, ...]:

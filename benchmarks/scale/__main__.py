@@ -20,6 +20,8 @@ from benchmarks.scale import faults, page
 from benchmarks.scale.cluster import Missing, find_postgres, find_rabbitmq
 from benchmarks.scale.paper import extrapolate
 from benchmarks.scale.rungs import Load, Rung, district, perform, room, school
+from dashboard.database import open_database
+from dashboard.history import History
 
 FULL = {
     "room": [Load(5, seconds=40), Load(30, seconds=40)],
@@ -118,17 +120,16 @@ def ask_history(rung: Rung) -> dict[str, Any]:
     import psycopg  # noqa: PLC0415
 
     database, _ = rung.district
-    sql = "SELECT ends FROM windows WHERE kit = 's0--k0' AND ends BETWEEN %s AND %s ORDER BY ends DESC"
     found: dict[str, Any] = {}
     for days in (30, 365):
         with closing(psycopg.connect(database.url, autocommit=True)) as owner:
             for back in range(days):
                 owner.execute("SELECT suasana.make_day(current_date - %s)", (back,))
-        with closing(psycopg.connect(database.url_as("site_s0"), autocommit=True)) as db:
-            waits = []
+        with closing(open_database(database.url_as("site_s0"))) as site:
+            history, waits = History(site), []
             for _ in range(20):
-                before = time.perf_counter()
-                db.execute(sql, (time.time() - 2400, time.time())).fetchall()
+                now, before = time.time(), time.perf_counter()
+                history.windows("s0--k0", now - 2400, now)
                 waits.append((time.perf_counter() - before) * 1000)
         found[f"ms_with_{days}_days"] = round(sorted(waits)[len(waits) // 2], 1)
     return found

@@ -113,7 +113,7 @@ def simulator(rung: Rung, load: Load, name: str = "simulate") -> Program:
 def summary_of(program: Program) -> dict[str, Any]:
     """What the simulator printed."""
     text = program.log.read_text("utf-8", "replace")
-    begin, end = text.find("{\n"), text.rfind("}")
+    begin, end = text.rfind('{\n  "kits"'), text.rfind("}")  # the latest, of several runs
     found: dict[str, Any] = json.loads(text[begin : end + 1]) if begin >= 0 else {}
     return found
 
@@ -136,6 +136,13 @@ def _hears_broker(port: int) -> bool:
         return False
 
 
+def _begun(ledger: Path) -> int:
+    """Kits that told their first event."""
+    if not ledger.exists():
+        return 0
+    return sum('"seq": 0,' in line for line in ledger.read_text("utf-8").splitlines())
+
+
 def drained(rung: Rung, made: Sequence[Made]) -> None:
     """Until everything that was made is stored, or patience is over: then the count tells what is missing."""
     with contextlib.suppress(NeverHappened, NotMeasured):
@@ -154,15 +161,19 @@ def perform(rung: Rung, load: Load, told: Told) -> dict[str, Any]:
     disk_before, earlier = rung.disk(), set(rung.stored())
     kits = simulator(rung, load)
     stream, stored = StreamWatcher(rung.page), rung.watch_stored()
+    ledger = rung.folder / "simulate.ledger"
+    ledger.unlink(missing_ok=True)
     with stream, stored:
-        before = Meter.read(rung.programs)
         kits.start()
+        wait_for(lambda: _begun(ledger) >= load.kits or not kits.pid, "all kits have begun")
+        time.sleep(SETTLE_S)
+        began, before = time.time(), Meter.read(rung.programs)  # connecting is a cost of its own
         grown = dict.fromkeys(memory, 0.0)
         while kits.pid:
             time.sleep(LOOK_S)
             for one in rung.connections():
                 grown[one.name] = max(grown[one.name], one.private_mb() - memory[one.name])
-        made = read_ledger(rung.folder / "simulate.ledger")
+        made = read_ledger(ledger)
         drained(rung, made)
         after = Meter.read(rung.programs)
     stored_now = rung.stored()
@@ -172,12 +183,13 @@ def perform(rung: Rung, load: Load, told: Told) -> dict[str, Any]:
     spent, elapsed_s = after.since(before), after.at - before.at
     watch = Stopwatch().read(made, _epoch)
     on_page = {key: at for key, at in watch.by_end.items() if key[0].startswith(rung.page_kits)}
-    windows = sum(one.window for one in made)
+    counted = [one for one in made if one.window and one.closed >= began]
+    windows = len(counted)
     summary = summary_of(kits)
     return {
         **asdict(load),
         "windows": windows,
-        "page_windows": sum(one.window and one.key[0].startswith(rung.page_kits) for one in made),
+        "page_windows": sum(one.key[0].startswith(rung.page_kits) for one in counted),
         "connections_cut": summary.get("connections_cut", 0),
         "elapsed_s": round(elapsed_s, 1),
         "count": asdict(count),

@@ -64,7 +64,7 @@ LOCK_KITS = (
 VIEW = (
     "CREATE OR REPLACE VIEW {site}.windows WITH (security_invoker = true) AS"
     " SELECT kit || '/' || boot_id || '/' || seq AS id, kit, boot_id, seq, ends, window_s, mood, suppressed,"
-    " confidence, people, shares, mono_s, mono_id, dated FROM suasana.windows"
+    " confidence, people, shares, mono_s, mono_id, dated, day FROM suasana.windows"
 )
 
 

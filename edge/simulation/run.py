@@ -96,7 +96,9 @@ class Simulation:
         check(wishes)
         self._wishes, self.tally, self.crowd = wishes, Tally(), Crowd()
         self._random = Random(wishes.seed)
-        self._ledger: TextIO | None = wishes.ledger.open("w", encoding="utf-8") if wishes.ledger else None
+        self._ledger: TextIO | None = (
+            wishes.ledger.open("w", encoding="utf-8", buffering=1) if wishes.ledger else None
+        )
         self.kits = [
             self._make(number, name)
             for number, name in enumerate(names(wishes.pattern, wishes.kits, wishes.sites))
