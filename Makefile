@@ -11,7 +11,7 @@ TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 NODE_PACKAGES := node-red@4 @asyncapi/parser@3
 
 .DEFAULT_GOAL := help
-.PHONY: help contract demo test lint test-browser test-others train-env test-train bench deb test-deb test-arm64 clean
+.PHONY: help contract demo test lint test-browser test-others test-scale train-env test-train bench deb test-deb test-arm64 clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -20,7 +20,7 @@ demo: $(VENV)/.kit ## set up and run broker, kit and dashboard on a staged class
 	@$(RUN) -m edge demo $(ARGS)
 
 test: $(VENV)/.dev lint ## set up, lint and test everything that needs no PyTorch
-	$(RUN) -m pytest -q -n 3 -m "not browser" $(ARGS)
+	$(RUN) -m pytest -q -n 3 -m "not browser and not scale" $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and import rules
 	$(VENV)/bin/ruff check .
@@ -40,6 +40,10 @@ test-others: $(VENV)/.dev ## programs of others that read our messages: Node-RED
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/share/node $(NODE_PACKAGES) \
 		|| echo "npm did not install $(NODE_PACKAGES): their tests are skipped"
 	$(RUN) -m pytest -q -rs tests/test_others.py tests/test_discovery.py $(ARGS)
+
+test-scale: $(VENV)/.dev ## room, school and district with brokers and databases of their own, parts of it killed (10 minutes)
+	@systemd/debian-packages.sh mosquitto rabbitmq-server postgresql
+	$(RUN) -m pytest -q -rs -m scale tests/test_rungs.py --timeout 1800 $(ARGS)
 
 train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for the CPU, 3 GB)
 

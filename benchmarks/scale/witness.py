@@ -174,9 +174,12 @@ class StreamWatcher(Watcher):
             self._stop.wait(0.5)
 
     def _read(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        connection.request("GET", "/api/stream")
-        answer = connection.getresponse()
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)) as connection:
+            connection.request("GET", "/api/stream")
+            with connection.getresponse() as answer:
+                self._note(answer)
+
+    def _note(self, answer: http.client.HTTPResponse) -> None:
         name = ""
         while not self._stop.is_set():
             line = answer.readline().decode("utf-8").rstrip("\n")
