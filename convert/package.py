@@ -30,6 +30,7 @@ def package(
     version: str,
     name: str | None = None,
     floats: Path | None = None,
+    to_ship: bool = True,
     quiet: bool = True,
 ) -> tuple[Manifest, list[Parity]]:
     """Export, quantise, verify and calibrate *candidate*; write model.toml, files and golden.toml.
@@ -42,13 +43,14 @@ def package(
         version: for model.toml, ``1.0.0``.
         name: for model.toml; the task's own by default, another for a second network of the task.
         floats: folder that keeps the float files too; made if need be.
+        to_ship: else it is made to be judged only, whatever int8 cost, and the judgement tells.
         quiet: no progress bars.
 
     Returns:
         The manifest as written, and the parity of each file on the candidate's validation inputs.
 
     Raises:
-        ModelError: a file lost more than verify.refuse_loss allows; the folders are left as they were.
+        ModelError: a file to ship lost more than verify.refuse_loss allows; the folders stay as they were.
     """
     with tempfile.TemporaryDirectory() as path:
         draft = Path(path)
@@ -77,7 +79,8 @@ def package(
             verify.compare(f"int8 {file}", one, expected, candidate.truth, temperature)
             for file, one in answers.items()
         ]
-        verify.refuse_loss(found)
+        if to_ship:
+            verify.refuse_loss(found)
         folder.mkdir(parents=True, exist_ok=True)
         for file in FILES.values():
             shutil.copyfile(draft / file, folder / file)

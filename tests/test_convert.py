@@ -336,6 +336,8 @@ def test_a_model_that_lost_accuracy_is_refused_and_leaves_nothing(
     with pytest.raises(ModelError, match="refused: the int8 tflite file lost"):
         package(deaf, tmp_path / "deaf", version="0.1.0")
     assert not (tmp_path / "deaf").exists()
+    _, found = package(deaf, tmp_path / "deaf", version="0.1.0", to_ship=False)
+    assert found[0].lost > verify.MOST_LOST
 
 
 def test_int8_input_and_output_go_by_the_file_s_own_scales(candidate: Candidate, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def judge(
 
     Raises:
         SettingsError: the folder was begun with another recipe.
-        ModelError: int8 cost more than convert.verify allows, or the speech gate is not set up.
+        ModelError: the speech gate is not set up.
     """
     from convert.package import package  # noqa: PLC0415  the converters take seconds to import
     from training.voice import commands as voice_commands  # noqa: PLC0415
@@ -204,7 +204,8 @@ def judge(
     net, begun = load_net(folder)
     if begun != part.config:
         raise SettingsError(f"{folder}: was begun with another recipe; name another --run folder")
-    package(voice_commands.candidate(folder, data, cache=cache), folder / MODEL, version="0.0.0", quiet=quiet)
+    candidate = voice_commands.candidate(folder, data, cache=cache)
+    package(candidate, folder / MODEL, version="0.0.0", to_ship=False, quiet=quiet)
     model = manifest.load(folder / MODEL)
     outliers = [clip for clip in splits.test if clip.corpus in OUTLIERS and clip.kind not in EMOTIONAL]
     heard = hearing.hear_all(part.judged, data, cache, quiet=quiet)
