@@ -63,12 +63,12 @@ def look(
     *enough* ends the search early: it is asked again and again, with what was found.
 
     Raises:
-        BeaconError: this machine cannot ask its network.
+        BeaconError: this machine cannot speak to its network.
     """
     from zeroconf import IPVersion, ServiceBrowser  # noqa: PLC0415
 
     found: dict[tuple[str, str, int], Place] = {}
-    with _asking() as zeroconf:
+    with _told_simply(), _asking() as zeroconf:
         heard: list[str] = []
 
         def hear(name: str, state_change: Any, **_rest: Any) -> None:
@@ -153,7 +153,7 @@ def announced(kind: Kind, place: Place) -> Iterator[None]:
     Raises:
         BeaconError: this machine cannot tell its network anything.
     """
-    from zeroconf import NonUniqueNameException, ServiceInfo  # noqa: PLC0415
+    from zeroconf import ServiceInfo  # noqa: PLC0415
 
     service = SERVICES[kind]
     info = ServiceInfo(
@@ -165,10 +165,8 @@ def announced(kind: Kind, place: Place) -> Iterator[None]:
         server=f"{place.site}-{kind}.local.",
     )
     with _asking() as zeroconf:
-        try:
+        with _told_simply():
             zeroconf.register_service(info, allow_name_change=True)
-        except (OSError, NonUniqueNameException) as error:
-            raise BeaconError(f"the network cannot be told: {error or type(error).__name__}") from error
         yield
 
 
@@ -193,14 +191,24 @@ def avahi(place: Place) -> str:
 def _asking() -> Iterator[Zeroconf]:
     from zeroconf import IPVersion, Zeroconf  # noqa: PLC0415
 
-    try:
+    with _told_simply():
         zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
-    except OSError as error:
-        raise BeaconError(f"this machine cannot ask its network: {error.strerror or error}") from error
     try:
         yield zeroconf
     finally:
         zeroconf.close()
+
+
+@contextmanager
+def _told_simply() -> Iterator[None]:
+    """Whatever goes wrong in there is expected: a kit asks from its network thread, which must not end."""
+    from zeroconf import Error  # noqa: PLC0415
+
+    try:
+        yield
+    except (OSError, Error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise BeaconError(f"this machine cannot speak to its network: {reason}") from error
 
 
 def _place(info: Any, version: Any) -> Place | None:

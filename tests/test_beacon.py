@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import zeroconf
 
 from edge import beacon
 from edge.beacon import BeaconError, Place, announced, avahi, choose, find_broker, look
@@ -54,6 +55,20 @@ def test_a_broker_is_looked_for_by_its_authority(monkeypatch: pytest.MonkeyPatch
         find_broker("sekolah-1", AUTHORITY)
     with pytest.raises(BeaconError, match="not a certificate"):
         find_broker("sekolah-1", b"")
+
+
+@pytest.mark.parametrize("trouble", [OSError(19, "No such device"), zeroconf.EventLoopBlocked()])
+def test_a_network_that_cannot_be_asked_is_one_expected_error(
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """A kit asks from its network thread; anything else would end that for good."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(zeroconf, "ServiceBrowser", fail)
+    with pytest.raises(BeaconError, match="cannot speak to its network"):
+        look("broker")
 
 
 def test_several_doors_for_one_invitation_are_a_question(
