@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -41,6 +42,8 @@ class Play:
             guarded("/api/practice/stream", self.stream, "play"),
             guarded("/api/kits/{kit}/practice", self.round, "play", methods=("POST",)),
             guarded("/api/kits/{kit}/mode", self.mode, "switch", methods=("POST",)),
+            guarded("/api/kits/{kit}/learn", self.learn, "switch", methods=("POST",)),
+            guarded("/api/kits/{kit}/forget", self.forget, "switch", methods=("POST",)),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -73,14 +76,8 @@ class Play:
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not number or label not in ("", *LABELS) or sense not in get_args(Sense):
             raise HTTPException(400, "a round has a label, seconds, and face or voice as its sense")
-        check_online(self.feed, kit)
         asked = {"label": label, "seconds": seconds, "sense": sense}
-        try:
-            answer = await self.questions.ask(kit, "practice-round", asked, timeout_s=ROUND_ANSWER_S)
-        except NoAnswerError as error:
-            raise HTTPException(504, str(error)) from error
-        if answer.get("ok") is not True:
-            raise HTTPException(409, str(answer.get("error", "the kit refused"))[:200])
+        answer = await self._ask(kit, "practice-round", asked)
         return JSONResponse({"round": answer.get("transaction")}, 201)
 
     async def mode(self, request: Request) -> Response:
@@ -94,3 +91,31 @@ class Play:
             raise HTTPException(503, "the broker did not take the command")
         await self.access.note(request, "switched", kit, f"mode {mode}")
         return JSONResponse({"sent": True}, 202)
+
+    async def learn(self, request: Request) -> Response:
+        """An adult agrees that the kit learns from the rounds that follow, or takes that back."""
+        kit = check_kit(request, request.path_params["kit"])
+        consent = (await read_json(request, LONGEST_ROUND)).get("consent")
+        if not isinstance(consent, bool):
+            raise HTTPException(400, "consent is true or false")
+        await self._ask(kit, "practice-learn", {"consent": consent})
+        await self.access.note(request, "switched", kit, f"learning {'on' if consent else 'off'}")
+        return JSONResponse({"consent": consent})
+
+    async def forget(self, request: Request) -> Response:
+        """Have the kit delete what it learned."""
+        kit = check_kit(request, request.path_params["kit"])
+        await self._ask(kit, "practice-forget", {})
+        await self.access.note(request, "switched", kit, "learning forgotten")
+        return JSONResponse({"forgotten": True})
+
+    async def _ask(self, kit: str, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        """What the kit answers, or why not."""
+        check_online(self.feed, kit)
+        try:
+            answer = await self.questions.ask(kit, verb, body, timeout_s=ROUND_ANSWER_S)
+        except NoAnswerError as error:
+            raise HTTPException(504, str(error)) from error
+        if answer.get("ok") is not True:
+            raise HTTPException(409, str(answer.get("error", "the kit refused"))[:200])
+        return answer

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 SETTLE_S = 1.0
 """A face that was just asked for something is still laughing about the last round."""
+QUICK = 3
+"""Last looks that stand for a round that was over before it settled: who is quick must not be left out."""
 MOST_LOOKS = 64
 """Of one round."""
 FORGET_S = 1800.0
@@ -50,8 +52,8 @@ class _Gathered:
     """One sense's rounds."""
 
     progress: Progress = field(default_factory=Progress)
-    looks: dict[tuple[str, float], list[Logs]] = field(default_factory=dict)
-    """By label and start of the round."""
+    looks: dict[tuple[str, float], list[tuple[bool, Logs]]] = field(default_factory=dict)
+    """By label and start of the round: whether it had settled, and what was read."""
 
 
 class Pupil:
@@ -100,8 +102,8 @@ class Pupil:
         self._last = example.at
         settle_s = SETTLE_S if example.sense == "face" else 0.0
         looks = gathered.looks.setdefault((example.asked, example.since), [])
-        if example.at - example.since >= settle_s and len(looks) < MOST_LOOKS:
-            looks.append(adapt.to_logs(example.plain.probs))
+        if len(looks) < MOST_LOOKS:
+            looks.append((example.at - example.since >= settle_s, adapt.to_logs(example.plain.probs)))
 
     def tend(self, now: float, playing: float | None, date: Callable[[float], str]) -> bool:
         """Learn when it is time; whether anything changed that people are told.
@@ -129,7 +131,11 @@ class Pupil:
 
     def _over(self, gathered: _Gathered, playing: float | None) -> dict[tuple[str, float], list[Logs]]:
         """The rounds that are over and in which something was read."""
-        return {key: looks for key, looks in gathered.looks.items() if looks and key[1] != playing}
+        over = {key: looks for key, looks in gathered.looks.items() if key[1] != playing}
+        return {
+            key: [logs for settled, logs in looks if settled] or [logs for _, logs in looks[-QUICK:]]
+            for key, looks in over.items()
+        }
 
     def _learn(
         self, sense: Sense, gathered: _Gathered, over: Mapping[tuple[str, float], list[Logs]], date: str

@@ -85,14 +85,17 @@ def test_a_dark_room_is_learned_from_once_there_are_rounds_enough(pupil) -> None
     assert head.rounds in adapt.ATTEMPTS
 
 
-def test_the_round_that_is_on_waits_and_the_first_second_does_not_count(pupil) -> None:
+def test_the_round_that_is_on_waits_and_the_first_second_counts_only_where_there_is_no_other(pupil) -> None:
     pupil.consent(100)
-    pupil.hear(Example("face", "happy", 100.0, 100.5, read_in_the_dark("happy", 0)))
-    assert not pupil.tend(106, None, date), "nothing but a face that was just asked"
-    pupil.hear(Example("face", "happy", 100.0, 102.0, read_in_the_dark("happy", 0)))
-    assert not pupil.tend(102, 100.0, date)
-    assert pupil.tend(106, None, date)
-    assert pupil.progress["face"].rounds == 1
+    late, early = read_in_the_dark("happy", 0), read_in_the_dark("sad", 1)
+    for since, ats in ((100.0, (0.2, 0.5, 2.0)), (110.0, (0.1, 0.3, 0.5, 0.7))):
+        for at in ats:
+            pupil.hear(Example("face", "happy", since, since + at, late if at > 1 else early))
+    assert pupil.tend(102, 110.0, date)
+    assert pupil.progress["face"].rounds == 1, "the other one is on"
+    over = list(pupil._over(pupil._gathered["face"], None).values())
+    assert [len(looks) for looks in over] == [1, 3]
+    assert over[0][0] == pytest.approx(adapt.to_logs(late.probs))
 
 
 def test_a_kit_that_finds_no_gain_gives_up_and_begins_anew_when_asked(pupil) -> None:

@@ -3,6 +3,7 @@
 import { ask, may, who } from "./access.js";
 import { button, make, memory } from "./dom.js";
 import { face } from "./face.js";
+import { learningKey, showLearning } from "./learning.js";
 import { deviceState } from "./switches.js";
 import { currentLanguage, refusal, say } from "./words.js";
 
@@ -30,7 +31,7 @@ export function openLobby(place, { known, kit, open, choose }) {
     const [show, hear] = ["face", "voice"].map((sense) => obstacle(kit(), sense, known.connected));
     const names = [...known.kits.values()].map((one) => [one.kit, one.info?.room]);
     const complaint = trouble instanceof Error ? trouble.message : trouble;
-    const state = [currentLanguage(), show, hear, names, kit()?.kit, kit()?.info?.mode, known.connected, many(), wished !== null, complaint];
+    const state = [currentLanguage(), show, hear, names, kit()?.kit, kit()?.info?.mode, known.connected, many(), wished !== null, complaint, learningKey(kit())];
     const key = JSON.stringify(state);
     if (place.contentKey === key && place.querySelector(".lobby")) return; // a tap should find what it aims at
     place.contentKey = key;
@@ -82,6 +83,7 @@ export function openLobby(place, { known, kit, open, choose }) {
         mode ? make("p", {}, say(`play.adult.${mode}`)) : null,
         ...switchMode(mode),
         ...chooseFeelings(),
+        ...showLearning(kit(), known.connected, redraw),
         ...["honest", "kept", "law"].map((key) => make("p", { class: "hint" }, say(`play.adult.${key}`))),
       ),
     ];

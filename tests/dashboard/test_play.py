@@ -134,6 +134,23 @@ def test_a_round_and_a_mode_reach_the_kit_and_its_refusal_reaches_the_page(
     assert deeds == [("switched", "mode class")], "rounds are no deeds: nothing of a game is kept"
 
 
+def test_consent_and_forgetting_reach_the_kit_and_are_deeds(server: Server, make_kit: Callable[..., FakeKit]):
+    kit = make_kit("k1", mode="practice")
+    kit.answers |= {"practice-learn": {"ok": True}, "practice-forget": {"ok": True}}
+    kit.introduce()
+    eventually(lambda: server.get("/api/kits")["kits"])
+    assert post(server, "learn", {"consent": "yes"})[0] == 400
+    assert post(server, "learn", {}) == (400, {"error": "consent is true or false"})
+    assert post(server, "learn", {"consent": True}) == (200, {"consent": True})
+    assert post(server, "forget", {}) == (200, {"forgotten": True})
+    asked = [(verb, body.get("consent")) for verb, body in kit.requests]
+    assert asked == [("practice-learn", True), ("practice-forget", None)]
+    kit.answers["practice-learn"] = {"ok": False, "error": "the kit is in class mode"}
+    assert post(server, "learn", {"consent": False}) == (409, {"error": "the kit is in class mode"})
+    deeds = [line["about"] for line in server.get("/api/audit")["lines"]]
+    assert sorted(deeds) == ["learning forgotten", "learning on"]
+
+
 def post(server: Server, path: str, body: dict) -> tuple[int, dict]:
     with closing(HTTPConnection(urlsplit(server.url).netloc, timeout=20)) as line:
         headers = {"Content-Type": "application/json"}

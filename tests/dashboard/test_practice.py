@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import eventually
 from tests.dashboard.chromium import PROGRAM, Tab
-from tests.dashboard.kits import FakeKit, Server, health, practice
+from tests.dashboard.kits import FakeKit, Server, health, info, practice
 from tests.dashboard.test_browser import OVERFLOW, reads
 from tests.dashboard.test_screens import at, debugger, judge, photograph, tab
 
@@ -81,6 +81,35 @@ def tell(kit: FakeKit, tab: Tab, text: str, asking: dict[str, Any], **changes: A
         return text in tab.text(".game")
 
     eventually(shown)
+
+
+# ── What the kit may learn ───────────────────────────────────────────────────────────────────────────
+
+
+def test_an_adult_agrees_sees_how_it_goes_and_has_it_forgotten(quiet, server, kit):
+    tab = quiet
+    kit.answers |= {"practice-learn": {"ok": True}, "practice-forget": {"ok": True}}
+    tab.run("localStorage.setItem('suasana.language', 'en')")
+    enter(tab, server)
+    tab.click("#adult summary")
+    tab.click("#learn-begin")
+    reads(tab, "#learn-about", "one tap makes it forget")
+    assert kit.requests == [], "nothing is asked of the kit before an adult has agreed"
+    assert judge(tab) == []
+    photograph(tab, "practice-learn-1280-en")
+    tab.click("#learn-agree")
+    eventually(lambda: [verb for verb, _ in kit.requests] == ["practice-learn"])
+    assert kit.requests[0][1]["consent"] is True
+    learning = {"sense": "face", "rounds": 15, "next_at": 21, "refusal": "no_gain"}
+    kit.tell("info", info("k1", mode="practice", room="Kelas Mawar", learning=[learning]))
+    reads(tab, "#adult", "15 rounds so far, a try after 21")
+    assert "would not read this room better" in tab.text("#adult")
+    head = {"sense": "face", "model": "m@1", "rounds": 21, "at": "2026-03-01T02:10:00.000Z", "used": True}
+    kit.tell("info", info("k1", mode="practice", room="Kelas Mawar", adapted=[head]))
+    reads(tab, "#adult", "Learned from 21 rounds")
+    assert judge(tab) == []
+    tab.click("#learn-forget")
+    eventually(lambda: kit.requests[-1][0] == "practice-forget")
 
 
 # ── Show it ──────────────────────────────────────────────────────────────────────────────────────────
