@@ -40,7 +40,7 @@ for task in (Settings().expression, Settings().tone):
     assert result.good, result
 EOF
         sed -i "s|^runtime = .*|runtime = \"$format\"|" /etc/suasana/kit.toml
-        $python /root/manager.py 600 setpriv --reuid suasana --regid suasana --init-groups \
+        $python /root/manager.py 1800 setpriv --reuid suasana --regid suasana --init-groups \
             suasana run --config /etc/suasana/kit.toml 2>/tmp/daemon.log >/tmp/told.json
         echo "        $(cat /tmp/told.json)"
         told() { $python -c "import json, sys; told = json.load(open('/tmp/told.json')); sys.exit(not ($1))" || { tail -n 5 /tmp/daemon.log; false; }; }
