@@ -1,9 +1,11 @@
 """A site: its files, its certificates, and what its Mosquitto lets whom do."""
 
+import asyncio
 import json
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from dashboard.__main__ import main as page
+from dashboard.bus import Bus, parse_address
 from edge import certificates, checks
 from edge.__main__ import main
 from edge.certificates import CertificateError
@@ -21,6 +25,7 @@ from edge.settings import Mqtt, Settings
 from edge.site.access import Member, hash_password
 from edge.site.authority import Authority
 from edge.site.folder import Site, SiteError, Wishes
+from edge.types import SettingsError
 from tests.conftest import eventually, free_port
 from tests.sites import DAY, NOW, Client, Running, running_broker, running_site, turned_away
 
@@ -152,6 +157,35 @@ def test_nothing_outlives_its_authority_and_all_of_it_counts_from_1970() -> None
     ):
         assert certificates.read(made).until == certificates.read(authority.certificate).until
         assert x509.load_pem_x509_certificate(made).not_valid_before_utc.year == 1970
+
+
+def test_a_certificate_and_its_key_are_looked_at_before_they_are_used(tmp_path: Path) -> None:
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    ours, other = (site.add(Member(name, "kit"), NOW) for name in ("kit-1", "kit-2"))
+    cert, key = str(ours / "client.pem"), str(ours / "client.key")
+    certificates.check_client("", "")
+    certificates.check_client(cert, key)
+    locked = serialization.load_pem_private_key((ours / "client.key").read_bytes(), None).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"hunter2"),
+    )
+    certificates.write_private(ours / "locked.key", locked)
+    for wrong, said in (
+        ((str(tmp_path / "none.pem"), key), "mqtt.cert_file: .*No such file"),
+        ((cert, str(tmp_path / "none.key")), "mqtt.key_file: .*No such file"),
+        ((cert, str(other / "client.key")), "not its key"),
+        ((cert, str(ours / "locked.key")), "not a certificate and its bare key"),
+    ):
+        with pytest.raises(CertificateError, match=said):
+            certificates.check_client(*wrong)
+    (ours / "client.key").chmod(0o640)
+    certificates.check_client(cert, key)
+    (ours / "client.key").chmod(0o644)
+    with pytest.raises(CertificateError, match="key_file: every user may read it"):
+        certificates.check_client(cert, key)
+    with pytest.raises(SettingsError, match="must be given together"):
+        Settings(mqtt=Mqtt(cert_file=cert))
 
 
 # ── At the broker ────────────────────────────────────────────────────────────────────────────────────
@@ -305,6 +339,52 @@ def test_the_password_is_hashed_as_mosquitto_does() -> None:
     made = hash_password("hunter2", bytes(range(12)))
     assert made.startswith("$7$101$AAECAwQFBgcICQoL$")
     assert len(made.rsplit("$", 1)[1]) == 88
+
+
+def test_the_teachers_page_comes_with_a_certificate(school: Running) -> None:
+    folder = school.site.add(Member("real_page", "dashboard"), NOW)
+    address = replace(
+        parse_address(f"mqtts://127.0.0.1:{school.port}"),
+        ca_file=str(folder / "ca.pem"),
+        cert_file=str(folder / "client.pem"),
+        key_file=str(folder / "client.key"),
+    )
+
+    async def visit() -> bool:
+        came = asyncio.get_running_loop().create_future()
+        bus = Bus(
+            address,
+            on_message=lambda _: None,
+            on_connection=lambda there: came.done() or came.set_result(there),
+        )
+        bus.start()
+        try:
+            return bool(await asyncio.wait_for(came, 30))
+        finally:
+            await bus.stop()
+
+    assert asyncio.run(visit())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mqtt-cert", "{0}/client.pem"], "give both"),
+        (["--mqtt-ca", "{0}/none.pem"], "cannot be read"),
+        (["--mqtt-cert", "{0}/client.pem", "--mqtt-key", "{0}/open.key"], "every user may read it"),
+    ],
+)
+def test_the_page_refuses_files_that_do_not_do(
+    school: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    for name in ("client.pem", "open.key"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "open.key").chmod(0o644)
+    filled = [option.format(tmp_path) for option in options]
+    assert page(["--port", "0", "--data", str(tmp_path / "data"), *filled]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
 
 
 def test_who_speaks_without_tls_hears_nothing(school: Running) -> None:
