@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from benchmarks.faults.stage import mosquitto as find_mosquitto
@@ -109,6 +110,22 @@ def test_school_with_a_daemon_among_its_kits(open_folder):
         follow(rung, daemon(open_folder, "sim-0", mqtt), "sim-0")
 
 
+def is_let(port: int, password: str, topic: str) -> bool:
+    """Whether the page of site s0 may subscribe; RabbitMQ ends the connection of who may not."""
+    said: list[bool] = []
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="page_s0-test", protocol=paho.MQTTv311)
+    client.username_pw_set("page_s0", password)
+    client.on_connect = lambda *_: client.subscribe(topic, 1)
+    client.on_subscribe = lambda *_: said.append(True)
+    client.on_disconnect = lambda *_: said.append(False)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    eventually(lambda: said)
+    client.disconnect()
+    client.loop_stop()
+    return said[0]
+
+
 @pytest.mark.scale
 def test_district(open_folder):
     try:
@@ -121,6 +138,9 @@ def test_district(open_folder):
         mqtt = f'url = "mqtt://s0--k0@127.0.0.1:{cluster.mqtt_ports[1]}"\nprotocol = "3.1.1"\n'
         mqtt += f'password_file = "{open_folder}/password"'
         follow(rung, daemon(open_folder, "s0--k0", mqtt), "s0--k0")
+        for topic in ("suasana/s1--k1/#", "suasana/#", "suasana/+/state"):
+            assert not is_let(cluster.mqtt_ports[0], cluster.password, topic)
+        assert is_let(cluster.mqtt_ports[0], cluster.password, "suasana/s0--k0/#")
         load = Load(12, rate=0.5, seconds=10.0)
         figures = perform(rung, load, lambda _what: None)
         assert not figures["count"]["lost"]

@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import json
 import re
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg
 import pytest
 
+from dashboard.clocks import Anchor, Clocks
 from dashboard.database import open_database
 from dashboard.district.sites import SiteError, check_kit, check_site, definitions, hash_password, site_of
 from dashboard.district.sorting import sort
@@ -119,3 +122,25 @@ def test_what_the_broker_is_told_lets_each_of_them_do_its_own_only():
     assert may(page, "write", "suasana.a--k1.set.capture")
     assert not may(page, "write", "suasana.a--k1.state")
     assert not may(page, "write", "suasana.a-b--k1.set.capture")
+
+
+def test_a_page_places_its_own_undated_windows_and_finds_them(two_sites):
+    told = []
+    for site in ("a", "a-b"):
+        one = message(f"{site}--k1", 7, 1000.0, time_quality="unsynced")
+        table = json.loads(one.body)
+        table["data"] |= {"mono_s": 50.0, "mono_id": "m1"}
+        told.append(replace(one, body=json.dumps(table).encode()))
+    with closing(Store(two_sites, clock=lambda: NOW)) as store:
+        store.connect()
+        store.write(sort(told, NOW, 30))
+    with closing(open_database(as_role(two_sites, "site_a"))) as database:
+        clocks = Clocks(database)
+        assert clocks.keep(Anchor("a--k1", "m1", NOW - 150, NOW)) == 1
+        assert clocks.keep(Anchor("a-b--k1", "m1", NOW - 150, NOW)) == 0, "another site's"
+        assert [row["ends"] for row in History(database).windows("a--k1", NOW - 101, NOW - 99)] == [NOW - 100]
+        assert len(History(database).windows("a--k1", 0, 1e12)) == 4
+    assert rows(two_sites, "SELECT site, dated FROM suasana.windows WHERE seq = 7 ORDER BY 1") == [
+        ("a", 1),
+        ("a-b", 0),
+    ]
