@@ -91,7 +91,8 @@ def test_an_adult_agrees_sees_how_it_goes_and_has_it_forgotten(quiet, server, ki
     kit.answers |= {"practice-learn": {"ok": True}, "practice-forget": {"ok": True}}
     tab.run("localStorage.setItem('suasana.language', 'en')")
     enter(tab, server)
-    tab.click("#adult summary")
+    eventually(lambda: tab.run("document.querySelector('#learn-begin')?.disabled === false"))
+    tab.run("document.querySelector('#adult').open = true")
     tab.click("#learn-begin")
     reads(tab, "#learn-about", "one tap makes it forget")
     assert kit.requests == [], "nothing is asked of the kit before an adult has agreed"
