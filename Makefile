@@ -11,7 +11,7 @@ TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 NODE_PACKAGES := node-red@4 @asyncapi/parser@3
 
 .DEFAULT_GOAL := help
-.PHONY: help contract demo test lint test-browser test-others test-scale train-env test-train bench deb test-deb test-arm64 clean
+.PHONY: help contract demo test lint test-browser test-others test-scale train-env test-train bench bench-rivals deb test-deb test-arm64 clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,8 +51,16 @@ test-train: $(VENV)/.train ## types and tests of training and conversion
 	$(VENV)/bin/mypy training convert
 	$(RUN) -m pytest -q -n 2 $(TRAINING_TESTS) $(ARGS)
 
-bench: $(VENV)/.dev ## footprint of the running kit; results go to benchmarks/results
-	$(RUN) -m benchmarks.footprint $(ARGS)
+bench: $(VENV)/.bench ## speed, memory, start, beside others; about ten minutes; to benchmarks/results and docs/speed-measured.md
+	$(RUN) -m benchmarks $(ARGS)
+
+bench-rivals: ## set up fer and DeepFace in .venv-rivals for `make bench` (TensorFlow for the CPU, 4 GB)
+	@for rival in fer deepface; do \
+		[ -x .venv-rivals/$$rival/bin/python ] || $(PYTHON) -m venv .venv-rivals/$$rival; \
+		.venv-rivals/$$rival/bin/python -m pip --quiet --disable-pip-version-check install \
+			--no-deps -r benchmarks/rivals/$$rival.txt; \
+	done
+
 
 deb: ## build the Debian package for this machine into dist/ (ARGS="--arch arm64 --python 3.13" for another)
 	@systemd/deb.sh $(ARGS)
@@ -81,6 +89,10 @@ $(VENV)/.kit: $(VENV)/bin/python pyproject.toml edge/models/weights.toml
 $(VENV)/.dev: $(VENV)/.kit
 	@echo "Adding what tests need"
 	@$(PIP) install -e ".[dev]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(PIP) install -e ".[dev,bench]"
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.dev
