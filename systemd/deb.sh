@@ -80,6 +80,14 @@ if [ ! -d "$wheels" ]; then
 fi
 cp -al "$wheels/." "$site"
 rm -rf "${site:?}/share"   # manuals of others; pip would not put ours, with the weights, into a folder that is there
+# A quarter of it the kit never loads: a second copy of onnxruntime for programs in C, LiteRT for GPUs and for makers
+# of models, training tools, OpenCV's Haar cascades. `make test-deb` tries what is left.
+(
+    cd "$site"
+    rm -rf onnxruntime/capi/libonnxruntime.so.* cv2/data/*.xml ml_dtypes ml_dtypes-*.dist-info
+    for part in transformers quantization tools datasets backend; do rm -rf "onnxruntime/$part"; done
+    for part in libLiteRtWebGpuAccelerator.so tools vendors aot; do rm -rf "ai_edge_litert/$part"; done
+)
 pip install --target "$site" --no-compile --no-deps "$work"/wheel/suasana-*.whl
 mv "$site/share" "$home/share"
 sed -n 's/^file = "\(.*\)"/\1/p' edge/models/weights.toml | while read -r file; do
