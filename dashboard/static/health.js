@@ -9,6 +9,7 @@ const HOT_C = 80; // a Raspberry Pi slows down from here
 
 export function showHealth(kit) {
   setText(find("#phase"), kit ? say(`phase.${kit.phase}`) : "");
+  if (!find("#health").open) return; // nobody reads it
   const lines = kit ? tell(kit) : [[say("health.title"), say("health.none")]];
   refill(find("#vitals"), currentLanguage() + JSON.stringify(lines), () =>
     lines.map(([name, value, warn]) =>

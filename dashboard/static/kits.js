@@ -9,6 +9,8 @@ import { deviceState, toggle } from "./switches.js";
 import { askModels, openModel, settingsButton } from "./upkeep.js";
 import { clock, currentLanguage, has, refusal, say } from "./words.js";
 
+export { showParcel } from "./upkeep.js";
+
 const DEVICES = ["camera", "microphone"];
 const NOBODY_S = 20 * 60;
 const HOT_C = 80;

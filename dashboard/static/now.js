@@ -105,16 +105,16 @@ function showShares(shares) {
   if (!shares) return;
   const shown = ORDER.filter((label) => (shares[label] ?? 0) > 0);
   const bar = find("#bar");
-  const { clientWidth: width, clientHeight: height } = bar;
-  refill(bar, JSON.stringify([shares, width]), () => {
+  // In parts of its width: asking how wide it is would have the browser lay the whole page out at once.
+  refill(bar, JSON.stringify(shares), () => {
     let x = 0;
     return shown.flatMap((label) => {
-      const place = { x, y: 0, width: shares[label] * width, height };
-      x += place.width;
+      const place = { x: `${100 * x}%`, y: 0, width: `${100 * shares[label]}%`, height: "100%" };
+      x += shares[label];
       return [
         draw("rect", { ...place, class: `area of-${label}` }),
         patternOf(label) ? draw("rect", { ...place, fill: patternOf(label) }) : null,
-        x < width - 1 ? draw("rect", { ...place, x: x - 1, width: 2, class: "divider" }) : null,
+        x < 0.995 ? draw("rect", { ...place, x: `${100 * x}%`, width: 2, transform: "translate(-1 0)", class: "divider" }) : null,
       ].filter(Boolean);
     });
   });

@@ -1,10 +1,10 @@
 // Settings: oneself, the timetable, the dashboard's choices, accounts, wiping, the log.
 
 import { ask, logOut, may, who } from "./access.js";
-import { alertCard } from "./alerts.js";
 import { auditCard } from "./audit.js";
 import { button, field, find, icon, make, memory } from "./dom.js";
 import { follow, forgetFollowers, keepInStep, roomOf, rooms, roomSelect, roomTicks } from "./rooms.js";
+import { alertCard } from "./rules.js";
 import { openSheet } from "./sheet.js";
 import { refusal, say, weekday } from "./words.js";
 

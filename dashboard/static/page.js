@@ -4,21 +4,18 @@ import { may, meet, who } from "./access.js";
 import { loadAlerts, openAlerts } from "./alerts.js";
 import { find, icon, make, memory, refill, setText } from "./dom.js";
 import { showHealth } from "./health.js";
-import { showKits } from "./kits.js";
 import { addWindow, chooseRange, listenToChart, rangeMinutes, setWindows, showLesson } from "./lesson.js";
 import { listenToNotes, loadNotes, showNotes } from "./notes.js";
 import { showNow } from "./now.js";
-import { showOffice, showOfficeAnew } from "./office.js";
-import { draw as drawPast, openPast } from "./past.js";
 import { setRooms } from "./rooms.js";
 import { openStream } from "./stream.js";
 import { listenToSwitches, showSwitches } from "./switches.js";
-import { showParcel } from "./upkeep.js";
 import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
 
 const GRACE_MS = 1_500; // a reconnect this quick is not worth a banner
 const HISTORY_MINUTES = 90;
 const REDRAW_MS = 5_000;
+const AHEAD_MS = 3_000; // after the first view
 const SCREENS = ["now", "past", "kits", "office"];
 
 const known = { kits: new Map(), broker: true, connected: null, ready: false, aheadS: 0, failed: false, remembered: false };
@@ -31,22 +28,44 @@ const kit = () => known.kits.get(chosen) ?? null;
 const now = () => Date.now() / 1000 + known.aheadS;
 const live = () => known.connected;
 
+// Several pieces of news in one frame are drawn once.
+let drawing = 0;
+let painted = false;
+
 function redraw() {
+  if (document.hidden) return drawNow();
+  if (!drawing) drawing = requestAnimationFrame(drawNow);
+}
+
+function drawNow() {
+  cancelAnimationFrame(drawing);
+  drawing = 0;
   if (!known.ready || !screen) return showBanners();
   chooseKit();
   tellRooms();
   showPlace();
   showBanners();
-  if (screen === "kits") showKits([...known.kits.values()], live(), now(), nameOf);
+  if (LATER[screen] && !there[screen]) showScreen();
+  if (screen === "kits") there.kits?.showKits([...known.kits.values()], live(), now(), nameOf);
   if (screen !== "now") document.title = `${say(`nav.${screen}`)} · ${say("page.title")}`;
   if (may("live")) {
     showSwitches(kit(), live());
     if (screen !== "now") return;
     showNow(kit(), live());
-    showHealth(kit());
-    showLesson(now());
-    showNotes(kit(), live());
+    if (painted) return drawRest();
+    painted = true; // the first time the word stands there before anything below it is drawn
+    requestAnimationFrame(() => requestAnimationFrame(drawRest));
   }
+}
+
+const widths = new ResizeObserver(() => screen === "now" && showLesson(now()));
+
+function drawRest() {
+  if (screen !== "now") return;
+  widths.observe(find("#chart")); // again changes nothing
+  showHealth(kit());
+  showLesson(now());
+  showNotes(kit(), live());
 }
 
 // ── Screens ────────────────────────────────────────────────────────────────────────────────────────
@@ -76,10 +95,34 @@ function chooseScreen() {
   scrollTo(0, 0);
 }
 
+// What the first view does not need is fetched when it is asked for, or once there is nothing else to do.
+const LATER = { past: () => import("./past.js"), kits: () => import("./kits.js"), office: () => import("./office.js") };
+const there = {};
+const coming = {};
+
+async function fetchScreen(name) {
+  coming[name] ??= LATER[name]();
+  try {
+    there[name] = await coming[name];
+  } catch {
+    coming[name] = undefined; // the server is away: the next drawing asks again
+    throw new Error(name);
+  }
+}
+
 function showScreen() {
-  if (screen === "past") openPast(chosen, roomOf);
-  if (screen === "office") showOffice();
+  const name = screen;
+  if (LATER[name] && !there[name]) {
+    fetchScreen(name).then(() => name === screen && showScreen(), () => {});
+    return;
+  }
+  if (name === "past") there.past.openPast(chosen, roomOf);
+  if (name === "office") there.office.showOffice();
   redraw();
+}
+
+function readAhead() {
+  for (const name of Object.keys(LATER)) fetchScreen(name).catch(() => {});
 }
 
 // Forms list rooms; the list is brought up to date in them, so that nothing typed is lost.
@@ -97,7 +140,7 @@ function chooseKit() {
   if (known.kits.has(chosen) || !known.kits.size) return;
   const all = [...known.kits.values()];
   chosen = (all.find((one) => one.phase === "online") ?? all[0]).kit;
-  loadHistory();
+  if (known.connected) loadHistory(); // otherwise the stream's first snapshot does
 }
 
 const nameOf = (one) => roomOf(one.kit);
@@ -117,7 +160,7 @@ function showPlace() {
 function showBanners() {
   const banners = [
     [who()?.demo, "banner.demo", "shield", false],
-    [!known.connected && (may("kits") || !who()) && known.ready, "banner.server", "alert", true],
+    [known.connected === false && (may("kits") || !who()) && known.ready, "banner.server", "alert", true],
     [known.connected && !known.broker, "banner.broker", "alert", true],
     [known.failed, "lesson.failed", "alert", true],
     [kit()?.info?.replay, "banner.replay", "film", false],
@@ -158,13 +201,17 @@ async function loadHistory() {
   redraw();
 }
 
+function know(snapshot) {
+  known.aheadS = snapshot.now - Date.now() / 1000;
+  known.broker = snapshot.broker.connected;
+  known.kits = new Map(snapshot.kits.map((one) => [one.kit, one]));
+  known.ready = true;
+  known.remembered = false;
+}
+
 const on = {
   snapshot(snapshot) {
-    known.aheadS = snapshot.now - Date.now() / 1000;
-    known.broker = snapshot.broker.connected;
-    known.kits = new Map(snapshot.kits.map((one) => [one.kit, one]));
-    known.ready = true;
-    known.remembered = false;
+    know(snapshot);
     if (known.kits.has(chosen)) loadHistory();
     on.connection(true);
     remember();
@@ -177,7 +224,7 @@ const on = {
   },
   lessons(told) {
     if (told.kit === chosen) loadNotes(chosen, redraw);
-    if (screen === "past") openPast(chosen, roomOf);
+    if (screen === "past") there.past?.openPast(chosen, roomOf);
   },
   alerts(told) {
     if (told.kit === chosen) loadAlerts(chosen, redraw);
@@ -185,12 +232,14 @@ const on = {
   // The kit learned the time, and what was read before has moved on the time line.
   placed(told) {
     if (told.kit === chosen) loadHistory();
-    if (screen === "past") openPast(chosen, roomOf);
+    if (screen === "past") there.past?.openPast(chosen, roomOf);
   },
-  parcel: showParcel,
+  parcel(told) {
+    there.kits?.showParcel(told);
+  },
   wiped(told) {
     if (told.kit === chosen) loadHistory();
-    if (screen === "past") openPast(chosen, roomOf);
+    if (screen === "past") there.past?.openPast(chosen, roomOf);
   },
   window(window) {
     if (window.kit !== chosen) return;
@@ -234,8 +283,8 @@ function listen() {
     button.addEventListener("click", () => {
       chooseLanguage(button.dataset.language);
       showNotice();
-      if (screen === "past") drawPast();
-      if (screen === "office") showOfficeAnew();
+      if (screen === "past") there.past?.draw();
+      if (screen === "office") there.office?.showOfficeAnew();
       redraw();
     });
   }
@@ -254,6 +303,7 @@ function listen() {
   listenToChart(() => showLesson(now()));
   listenToSwitches(kit, redraw);
   listenToNotes(kit);
+  find("#health").addEventListener("toggle", redraw);
   addEventListener("hashchange", chooseScreen);
   find("#stage").addEventListener("click", () => {
     if (document.fullscreenElement) document.exitFullscreen();
@@ -263,7 +313,6 @@ function listen() {
     document.body.classList.toggle("stage", Boolean(document.fullscreenElement));
     redraw();
   });
-  new ResizeObserver(() => known.ready && showLesson(now())).observe(find("#chart"));
 }
 
 function showNotice() {
@@ -272,6 +321,8 @@ function showNotice() {
   notice.hidden = !notice.textContent;
 }
 
+// Asked for while the modules are on their way (see index.html), so that the mood stands there before the stream begins.
+const early = fetch("/api/kits").then((answer) => (answer.ok ? answer.json() : null), () => null);
 await Promise.all([loadWords(), meet()]);
 chooseRange([10, 40, 90].includes(rangeMinutes()) ? rangeMinutes() : 40);
 listen();
@@ -280,6 +331,9 @@ chooseScreen();
 if (!who()) setTimeout(() => location.reload(), 5_000);
 if (may("kits")) openStream(on);
 else known.ready = true;
+const first = await early;
+if (first && may("kits") && !known.ready) know(first);
 redraw();
 setInterval(redraw, REDRAW_MS);
+setTimeout(readAhead, AHEAD_MS);
 navigator.serviceWorker?.register("/sw.js").catch(() => {}); // only over https or on this machine

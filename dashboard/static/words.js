@@ -34,27 +34,35 @@ export function say(key, values = {}) {
 
 export const mood = (label) => say(`mood.${label}`);
 
+// Made once per language and form: making one costs more than everything that is written with it.
+const formats = new Map();
+
+function format(kind, tag, options) {
+  const key = `${kind.name} ${tag} ${JSON.stringify(options)}`;
+  if (!formats.has(key)) formats.set(key, new kind(tag, options));
+  return formats.get(key);
+}
+
+// Small whole numbers and whole per cents look the same in both languages, and the first view has nothing else.
 export const number = (value, digits = 0) =>
-  new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  Number.isInteger(value) && Math.abs(value) < 1000 ? String(value) : format(Intl.NumberFormat, language, { maximumFractionDigits: digits }).format(value);
 
 // Readings of a few faces do not carry single per cents.
 export function percent(share, step = 5) {
   const rounded = Math.round((share * 100) / step) * step;
-  return new Intl.NumberFormat(language, { style: "percent" }).format(rounded / 100);
+  return `${rounded}%`;
 }
 
 const place = () => (language === "en" ? "en-GB" : language);
 
 export const day = (seconds, options = { weekday: "short", day: "numeric", month: "short" }) =>
-  new Intl.DateTimeFormat(place(), options).format(seconds * 1000);
+  format(Intl.DateTimeFormat, place(), options).format(seconds * 1000);
 
 export const weekday = (index) =>
-  new Intl.DateTimeFormat(place(), { weekday: "short", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + index));
+  format(Intl.DateTimeFormat, place(), { weekday: "short", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + index));
 
 export const clock = (seconds) =>
-  new Intl.DateTimeFormat(place(), { hour: "2-digit", minute: "2-digit" }).format(
-    seconds * 1000,
-  );
+  format(Intl.DateTimeFormat, place(), { hour: "2-digit", minute: "2-digit" }).format(seconds * 1000);
 
 function choose(name) {
   language = name;

@@ -63,7 +63,8 @@ CONNECTED = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadTh
 def show(tab: Tab, server: Server, screen: str) -> None:
     tab.open("about:blank")
     tab.open(f"{server.url}/#{screen}")
-    eventually(lambda: at(tab) == screen)
+    place = f"document.querySelector('[data-screen={screen}]')"
+    eventually(lambda: at(tab) == screen and tab.run(f"{place}.children.length"))
 
 
 def at(tab: Tab) -> str:
@@ -268,6 +269,7 @@ def log_out(tab: Tab, server: Server) -> None:
 def test_a_lesson_is_begun_noted_and_ended_and_looked_back_on(tab, server, school):
     show(tab, server, "now")
     reads(tab, "#word", "senang")
+    eventually(lambda: not tab.run("document.querySelector('#tools').hidden"))  # drawn after the word
     put(tab, "#lesson-name", "Menggambar")
     tab.click("#lesson-button")
     reads(tab, "#running", "Menggambar, sejak ")
