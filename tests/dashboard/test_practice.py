@@ -101,6 +101,7 @@ def test_an_adult_agrees_sees_how_it_goes_and_has_it_forgotten(quiet, server, ki
     tab.click("#learn-agree")
     eventually(lambda: [verb for verb, _ in kit.requests] == ["practice-learn"])
     assert kit.requests[0][1]["consent"] is True
+    assert tab.run("localStorage.getItem('suasana.feelings')") == "all", "ordinary faces teach most"
     learning = {"sense": "face", "rounds": 15, "next_at": 21, "refusal": "no_gain"}
     kit.tell("info", info("k1", mode="practice", room="Kelas Mawar", learning=[learning]))
     reads(tab, "#adult", "15 rounds so far, a try after 21")
