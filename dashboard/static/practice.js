@@ -142,6 +142,7 @@ function listen() {
   });
   addEventListener("keydown", (event) => event.key === "Escape" && at && open(""));
   addEventListener("pagehide", () => scene?.close());
+  addEventListener("pageshow", (event) => event.persisted && open("")); // a game that was closed does not go on
 }
 
 await Promise.all([loadWords(), meet()]);
