@@ -147,7 +147,7 @@ def test_a_replayed_kit_is_read_tuned_lost_and_found_again(tmp_path: Path, clip:
 def tune(tab: Tab, server: Server) -> None:
     """Look at the kit's doctor and model, and give it another name and another least number of faces."""
     show(tab, server, "kits")
-    eventually(lambda: tab.run("!document.querySelector('[data-open=settings]')?.disabled"))
+    eventually(lambda: tab.run("document.querySelector('[data-open=settings]')?.disabled === false"))
     tab.run("document.querySelector('[data-kit=kelas-1a] .choices button').click()")
     reads(tab, "#dialog-body", "This model reads facial expressions.")
     assert tab.text("#dialog-body").count("of 100") >= 2
