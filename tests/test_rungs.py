@@ -145,7 +145,8 @@ def test_district(open_folder):
         figures = perform(rung, load, lambda _what: None)
         assert not figures["count"]["lost"]
         assert not figures["count"]["doubled"]
-        for scene in play(rung, load, lambda _what: None).values():
+        killed = play(rung, load, lambda _what: None)
+        for scene in (scene for scene in killed.values() if isinstance(scene, dict)):
             assert not scene["count"]["lost"], scene
             assert not scene["count"]["doubled"], scene
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.footprint import RESULTS
-from benchmarks.scale import page, paper
+from benchmarks.scale import faults, page, paper
 
 LOAD = {
     "kits": 100,
@@ -38,7 +38,7 @@ def test_a_hundred_thousand_kits_by_hand():
     assert short["servers"] == {"node": 10, "ingest": 3, "postgres": 2}
     assert short["rows_a_day"] == 360_000_000
     assert short["history_gb_a_day"] == 180.0
-    assert found["first_to_break"][0].startswith("node: 10 servers")
+    assert found["first_to_break"][0].startswith("node (10 x 16 cores)")
     assert found["page_kits_a_core"] == 2500
 
 
@@ -47,3 +47,10 @@ def test_what_a_return_costs_comes_from_the_storm():
     found = paper.extrapolate(LOAD, storm)
     assert found["return_cpu_ms"] == 20.0
     assert found["storm_cores"] == pytest.approx(66.7)
+
+
+def test_all_counts_together_are_held_against_the_tables():
+    one = {"count": {"made": 5, "stored": 5, "lost": 0, "doubled": 1, "unmade": 0}}
+    two = {"count": {"made": 7, "stored": 6, "lost": 1, "doubled": 0, "unmade": 0}}
+    total = faults.sum_up([one], {"node": two, "stored_at_the_end": 13})
+    assert total == {"made": 12, "stored": 13, "lost": 1, "doubled": 1, "unmade": 1}

@@ -26,7 +26,7 @@ from dashboard.history import History
 FULL = {
     "room": [Load(5, seconds=40), Load(30, seconds=40)],
     "school": [Load(30, seconds=60), Load(120, seconds=40)],
-    "district": [Load(200, seconds=60), Load(200, seconds=40, storm_s=15.0)],
+    "district": [Load(200, seconds=60, connects=10.0), Load(200, seconds=40, storm_s=15.0, connects=10.0)],
     "faults": Load(60, rate=0.5, seconds=40),
 }
 QUICK = {
@@ -112,6 +112,7 @@ def measure_district(rung: Rung, loads: list[Load], kills: Load | None) -> dict[
     found["paper"] = extrapolate(calm, storm)
     if kills is not None:
         found["faults"] = faults.play(rung, kills, tell)
+        found["everything"] = {"count": faults.sum_up(made, found["faults"])}
     return found
 
 

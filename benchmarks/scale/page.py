@@ -41,7 +41,7 @@ def describe(found: Mapping[str, Any]) -> str:
     lines = [f"{found['machine']}; load average {found['load_average']} when it began, by other programs."]
     lines += ["", *_loads(found), "", "![What a window costs](scale.svg)", "", *_saturation(found)]
     if "faults" in found:
-        lines += ["", *_faults(found["faults"])]
+        lines += ["", *_faults(found["faults"], found["everything"])]
     if "history" in found:
         asked = found["history"]
         short, long = asked["ms_with_30_days"], asked["ms_with_365_days"]
@@ -105,14 +105,15 @@ def _saturation(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _faults(faults: Mapping[str, Any]) -> list[str]:
+def _faults(faults: Mapping[str, Any], everything: Mapping[str, Any]) -> list[str]:
     lines = [
         "| killed in the middle | made | stored | lost | doubled | acknowledged after ms |",
         "|---|---|---|---|---|---|",
     ]
-    for name, scene in faults.items():
+    scenes = {name: scene for name, scene in faults.items() if isinstance(scene, dict)}
+    for name, scene in {**scenes, "all": everything}.items():
         count = scene["count"]
-        what = scene.get("killed", "everything that was ever made on the rung")
+        what = scene.get("killed", "everything on this rung, the loads above too")
         waits = _quantiles(scene.get("acknowledged_after_ms"))
         numbers = [str(count[key]) for key in ("made", "stored", "lost", "doubled")]
         lines.append(f"| {name}: {what} | {' | '.join(numbers)} | {waits} |")
@@ -139,7 +140,7 @@ def _paper(found: Mapping[str, Any], loads: list[Mapping[str, Any]]) -> list[str
     ]
     lines += [f"| {text} | {short[key]:,} | {long[key]:,} |" for text, key in rows]
     for part in short["cores"]:
-        cells = [f"{one['cores'][part]:,} cores, {one['servers'][part]} servers" for one in (short, long)]
+        cells = [f"{one['cores'][part]:,} cores, {_servers(one['servers'][part])}" for one in (short, long)]
         lines.append(f"| {NAMES[part]} | {' | '.join(cells)} |")
     lines += [
         "",
@@ -196,6 +197,10 @@ def _quantiles(waits: Mapping[str, float] | None) -> str:
     if not waits or waits.get("p50") is None:
         return NOTHING
     return " / ".join(f"{waits[name]:,.0f}" for name in ("p50", "p95", "p99"))
+
+
+def _servers(count: int) -> str:
+    return "1 server" if count == 1 else f"{count} servers"
 
 
 def _figure(value: float | None) -> str:

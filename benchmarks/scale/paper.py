@@ -70,7 +70,4 @@ def extrapolate(district: Mapping[str, Any], storm: Mapping[str, Any] | None) ->
 def first_to_break(result: Mapping[str, Any]) -> list[str]:
     """What needs most servers, in order: a part that needs more than one writer comes first."""
     found = result["window_5_s"]["servers"]
-    return [
-        f"{part}: {count} servers of {CORES} cores"
-        for part, count in sorted(found.items(), key=lambda x: -x[1])
-    ]
+    return [f"{part} ({count} x {CORES} cores)" for part, count in sorted(found.items(), key=lambda x: -x[1])]
