@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 180.0
 """For one errand: a slow board loads both models twice and asks each its golden questions."""
 LONGEST_CARD = 24_000
+INCOMING = "incoming-"
+"""How a package begins to be called that came from afar, in the state folder, until it is installed."""
 INSTALL = "import sys; sys.path[:] = {path!r}; from edge.models.catalogue import main; main()"
 """The child gets our module path, and nothing from the folder that it happens to start in."""
 
@@ -121,6 +123,10 @@ class Upkeep:
         errand.noise.close()
 
     def __enter__(self) -> Upkeep:
+        """Remove what an installation left that was cut off."""
+        for left in self._kit.settings.state_folder.glob(f"{INCOMING}*{SUFFIX}"):
+            with suppress(OSError):
+                left.unlink()
         return self
 
     def __exit__(
@@ -254,7 +260,7 @@ class Upkeep:
         _, reload = self._able()
         try:
             with tempfile.NamedTemporaryFile(
-                prefix="incoming-", suffix=SUFFIX, dir=self._kit.settings.state_folder, delete=False
+                prefix=INCOMING, suffix=SUFFIX, dir=self._kit.settings.state_folder, delete=False
             ) as file:
                 file.write(data)
         except OSError as error:

@@ -117,8 +117,10 @@ def test_a_model_comes_in_parts_is_refused_or_installed_and_rolled_back(
         daemon.settle(room="Kelas 1A", more=f'[updates]\nremote = true\ntrusted_keys = ["{KEY}"]')
         daemon.process.terminate()
         daemon.process.wait(30)
+        (tmp_path / "incoming-cut-off.suasana").write_bytes(b"half of one")
         daemon.process = daemon.again()
         online(subscriber)
+        assert not list(tmp_path.glob("incoming-*"))
         unsigned = send(ask, b"PK" + package[200:5000])
         assert unsigned["why"]["id"].startswith("bukan paket model yang ditandatangani")
         assert "not a signed model package" in unsigned["error"]
