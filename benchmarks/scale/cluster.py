@@ -8,6 +8,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,10 +171,12 @@ class Cluster:
         for node in self.nodes:
             node.kill()
         epmd = shutil.which("epmd")
-        if epmd is not None:
-            subprocess.run(  # noqa: S603
-                [epmd, "-port", str(self._epmd), "-kill"], capture_output=True, check=False
-            )
+        for _ in range(50):  # it refuses while it has not noticed that its nodes are gone
+            if epmd is None or not answers(self._epmd):
+                return
+            ask = [epmd, "-port", str(self._epmd), "-kill"]
+            subprocess.run(ask, capture_output=True, check=False)  # noqa: S603
+            time.sleep(0.1)
 
     def _environment(self, number: int) -> dict[str, str]:
         own = self.folder / f"r{number}"
