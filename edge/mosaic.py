@@ -51,7 +51,8 @@ def lay(image: ImageArray, known: Sequence[Box]) -> Mosaic:
         left, top, side = _square(image, box)
         row, column = divmod(number, COLUMNS)
         tile = canvas[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
-        way = cv2.INTER_AREA if side > TILE_PX else cv2.INTER_LINEAR
+        # Averaging areas takes ten times as long; up to half the size, bilinear sampling leaves out no pixel.
+        way = cv2.INTER_AREA if side > 2 * TILE_PX else cv2.INTER_LINEAR
         tile[...] = cv2.resize(cut_square(image, left, top, side), (TILE_PX, TILE_PX), interpolation=way)
         squares.append((left, top, side))
     return Mosaic(canvas, tuple(squares))
