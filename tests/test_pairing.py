@@ -381,7 +381,9 @@ def test_nobody_there_is_told_in_one_line(kit: Path, capsys: pytest.CaptureFixtu
 # ── Clocks ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("off", [-NOW.timestamp() + 60, -86_400.0, 86_400.0, 30.0])
+@pytest.mark.parametrize(
+    "off", [-NOW.timestamp() + 60, -86_400.0, 86_400.0, 30.0], ids=["1970", "-day", "+day", "30s"]
+)
 def test_a_kit_joins_whatever_its_clock_shows_and_says_so(site: Site, kit: Path, off: float) -> None:
     with open_door(site) as (door, port):
         made = door.invite(KIT, host="127.0.0.1", port=port)
