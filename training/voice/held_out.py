@@ -165,7 +165,7 @@ def _order(options: argparse.Namespace) -> None:
     asked = orders.load(options.orders)
     place = orders.Place(options.data, CACHE, options.run)
     compared = orders.compare(asked, config, clips, place, quiet=options.json)
-    found = {"command": "python -m training voice order", "about": []} | compared
+    found = {"command": f"python -m training voice order{_recipe(options)}", "about": []} | compared
     _tell(options, "order", found, orders.sections(found))
 
 
@@ -183,11 +183,15 @@ def _open(options: argparse.Namespace) -> tuple[Config, list[Clip], list[Clip]]:
     return config, [replace(clip, split="") for clip in clips], [replace(one, split="") for one in unnamed]
 
 
+def _recipe(options: argparse.Namespace) -> str:
+    return f" --config {options.config}" if options.config != recipes.DEFAULT else ""
+
+
 def _about(
     options: argparse.Namespace, config: Config, answers: Sequence[Answers], name: str, given: str
 ) -> dict[str, Any]:
     epochs = "" if options.epochs is None else f" --epochs {','.join(map(str, options.epochs))}"
-    recipe = f" --config {options.config}" if options.config != recipes.DEFAULT else ""
+    recipe = _recipe(options)
     recipe += "" if options.train else " --as-they-are"
     each = ", ".join(f"{one.name} {one.epochs}" for one in answers)
     return {
