@@ -20,7 +20,7 @@ demo: $(VENV)/.kit ## set up and run broker, kit and dashboard on a staged class
 	@$(RUN) -m edge demo $(ARGS)
 
 test: $(VENV)/.dev lint ## set up, lint and test everything that needs no PyTorch
-	$(RUN) -m pytest -q -n 3 -m "not browser and not scale" $(ARGS)
+	$(RUN) -m pytest -q -n 5 -m "not browser and not scale" $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and import rules
 	$(VENV)/bin/ruff check .

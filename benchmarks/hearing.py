@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return 2
         if arguments.one:
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
             found = measure(arguments.one, speech, arguments.seconds, Path(folder))
             print(json.dumps(asdict(found)))
             leave(0)  # a look may still be under way
@@ -80,14 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def on_one_core(camera: str, speech: Path, seconds: float) -> Heard:
     """In a process of its own that may use one core only, as a busy board's share."""
     words = [sys.executable, "-m", "benchmarks.hearing", "--one", camera, "--speech", str(speech)]
-    core = max(os.sched_getaffinity(0))
     done = subprocess.run(  # noqa: S603 -- our own words
         [*words, "--seconds", str(seconds)],
         capture_output=True,
         text=True,
         check=True,
         cwd=ROOT,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     return Heard(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -142,16 +142,19 @@ class RoomMood:
         """Which negative tone the last utterance was sure of, and when."""
 
     def add(self, item: Observation | Presence) -> None:
-        """Count one observation. One that comes after its window has closed is left out.
+        """Count one observation. One from before the start, or after its window has closed, is left out.
 
         What was said counts in the next window then: that an utterance is over shows only after its end, and
         nobody says it again.
         """
+        seen = isinstance(item, Presence) or item.modality == "face"
+        if seen and item.at < self._start:
+            return
         if not self._begun:
-            self._begin(item.at)
+            self._begin(max(item.at, self._start))
         index = math.floor((item.at - self._origin) / self._rules.window_s)
         if index < self._next:
-            if isinstance(item, Presence) or item.modality == "face" or index < self._next - 1:
+            if seen or index < self._next - 1:
                 return
             index = self._next
         window = self._open[index]

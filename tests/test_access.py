@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge.discovery import config_topic
-from edge.sinks import Access, open_sink
+from edge.sinks import Access, mqtt, open_sink
 from tests.conftest import ROOT, eventually, running_mosquitto
 from tests.test_sinks import event, tend_until
 
@@ -274,8 +274,10 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
-def test_a_broker_that_talks_nonsense_costs_no_event(protocol: str) -> None:
+def test_a_broker_that_talks_nonsense_costs_no_event(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What looks like a broker answers each greeting with other bytes; a real one follows."""
+    monkeypatch.setattr(mqtt, "RECONNECT_S", (0.05, 0.1))  # each failure doubles the wait
+    monkeypatch.setattr(mqtt, "LONGEST_WAIT_S", (0.1, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as server:
         met: list[bytes] = []
 

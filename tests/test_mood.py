@@ -284,6 +284,16 @@ def test_the_first_window_is_no_longer_than_others() -> None:
     assert (window.start, window.end, window.suppressed) == (100.0, 105.0, "nobody")
 
 
+def test_faces_from_before_the_start_neither_count_nor_end_the_first_window() -> None:
+    """A picture may be older than the session: its camera was open while the models were loaded."""
+    mood = RoomMood(Rules(first_s=2.0), start=100.0)
+    mood.add(Presence(88.7, 6))
+    mood.add(face(99.9, 1, "happy"))
+    assert not list(mood.close(104.9, complete_to=104.9))
+    (window,) = mood.close(105.0, complete_to=105.0)
+    assert (window.start, window.end, window.suppressed) == (100.0, 105.0, "nobody")
+
+
 def test_an_utterance_that_is_known_late_counts_in_the_next_window() -> None:
     mood = RoomMood(Rules(min_people=0), start=0.0)
     assert len(list(mood.close(5.1, complete_to=5.1))) == 1
