@@ -33,7 +33,7 @@ contract: $(VENV)/.kit ## write docs/contract and the tables of docs/events.md f
 
 test-browser: $(VENV)/.dev ## the dashboard in Debian's Chromium
 	@systemd/debian-packages.sh chromium
-	$(RUN) -m pytest -q -m browser $(ARGS)
+	$(RUN) -m pytest -q -n 2 -m browser $(ARGS)
 
 test-others: $(VENV)/.dev ## programs of others that read our messages: Node-RED, AsyncAPI's parser (from npm)
 	@systemd/debian-packages.sh --wish nodejs npm mosquitto

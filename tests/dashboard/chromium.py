@@ -32,6 +32,22 @@ FLAGS = (
     "--remote-allow-origins=*",
 )
 
+STILL = """(async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const middle = () => {
+    const place = document.querySelector(%s);
+    place.scrollIntoView({ block: "center", behavior: "instant" });
+    const { x, y, width, height } = place.getBoundingClientRect();
+    return [x + width / 2, y + height / 2];
+  };
+  for (let before = [], box = middle(); ; before = box, box = middle()) {
+    if (String(before) === String(box)) return box;
+    await frame();
+    await frame();
+  }
+})()"""
+"""Where an element's middle is, after two frames in which nothing above it was drawn anew."""
+
 
 class Tab:
     """One page of the browser."""
@@ -67,12 +83,8 @@ class Tab:
         return str(self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def click(self, selector: str) -> None:
-        """With the mouse, in the middle of it."""
-        place = f"document.querySelector({json.dumps(selector)})"
-        self.run(f"{place}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = self.run(
-            f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])({place}.getBoundingClientRect())"
-        )
+        """With the mouse, in the middle of it, once it stands still."""
+        box = self.run(STILL % json.dumps(selector))
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 

@@ -185,6 +185,7 @@ def test_health_is_told_in_words(page, make_kit):
     kit.tell(
         "health", health(time.time(), time_quality="unsynced", temperature_c=84.0, outbox=12), retain=False
     )
+    reads(page, "#light-camera", "menyala")  # what is drawn above moves what is clicked
     page.click("#health summary")
     for words in ("11,8 per detik", "belum disetel oleh jaringan", "84 °C: panas", "12 catatan", "70 menit"):
         reads(page, "#vitals", words)
