@@ -524,7 +524,9 @@ def test_every_screen_fits_and_is_accessible_in_both_languages(tab, server, scho
                 kit.tell("state", state(time.time()))
             show(tab, server, screen)
             tab.run(f"document.querySelector('[data-language={language}]').click()")
-            eventually(lambda: tab.run("document.querySelectorAll('main .card').length") > 1)
+            cards = f"document.querySelectorAll('[data-screen={screen}] .card:not([hidden])').length"
+            eventually(lambda cards=cards: tab.run(cards) > 1)
+            tab.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             if screen == "now":
                 reads(tab, "#word", "happy" if language == "en" else "senang")
             name = f"{screen}-{width}-{language}-{'dark' if dark else 'light'}"
