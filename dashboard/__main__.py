@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from dashboard.app import make_app
+from dashboard.arguments import days
 from dashboard.bus import AddressError, Bus, parse_address
 from dashboard.choices import Choices, Desk
 from dashboard.database import DatabaseError, Disk, open_database
@@ -143,7 +144,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--retention-days",
-        type=_days,
+        type=days,
         default=30.0,
         metavar="N",
         help="how long it is kept until somebody chooses otherwise in the page (%(default)g)",
@@ -165,16 +166,6 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 < days <= 3650:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days up to 3650")
-    return days
 
 
 def _listen(host: str, port: int) -> socket.socket:

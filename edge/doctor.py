@@ -91,13 +91,7 @@ def _ask_daemon(settings: Settings) -> Running | None:
     """What the kit of this name says about itself; None when none is online."""
     mqtt = settings.mqtt
     try:
-        address = broker_address(
-            mqtt.url,
-            password_file=mqtt.password_file,
-            ca_file=mqtt.ca_file,
-            cert_file=mqtt.cert_file,
-            key_file=mqtt.key_file,
-        )
+        address = broker_address(mqtt.url, **mqtt.files)
         with Visit(address, kit=settings.kit_name) as visit:
             sources = ("camera", "microphone")
             visit.listen("availability", *(f"source/{source}/status" for source in sources))

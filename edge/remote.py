@@ -124,13 +124,7 @@ def learned_file(settings: Settings) -> Path:
 
 def _send(settings: Settings, name: SwitchName, value: Switch) -> Outcome:
     mqtt = settings.mqtt
-    address = broker_address(
-        mqtt.url,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        cert_file=mqtt.cert_file,
-        key_file=mqtt.key_file,
-    )
+    address = broker_address(mqtt.url, **mqtt.files)
     with Visit(address, kit=settings.kit_name) as visit:
         sources = ("camera", "microphone")
         visit.listen("response/set", *(f"source/{source}/status" for source in sources))

@@ -117,6 +117,12 @@ class Mqtt:
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = 15
 
+    @property
+    def files(self) -> dict[str, str]:
+        """What lets a client in, by the settings' own names; empty where there is no such file."""
+        names = ("password_file", "ca_file", "cert_file", "key_file")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dashboard.arguments import days
 from dashboard.database import DatabaseError
 from dashboard.district.sites import SiteError, check_kit, check_site, definitions, hash_password, page_of
 
@@ -151,7 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     keep = argparse.ArgumentParser(add_help=False)
     keep.add_argument(
         "--keep-days",
-        type=_days,
+        type=days,
         default=30.0,
         metavar="N",
         help="how long the district keeps anything (%(default)g)",
@@ -203,13 +204,3 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if name == "ingest":
             verb.add_argument("--status", type=Path, metavar="FILE", help="tells how it goes")
     return parser.parse_args(arguments)
-
-
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1.0
-    if not 0 < days <= 3650:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days up to 3650")
-    return days

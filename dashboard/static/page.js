@@ -12,7 +12,6 @@ import { openStream } from "./stream.js";
 import { listenToSwitches, showSwitches } from "./switches.js";
 import { chooseLanguage, currentLanguage, loadWords, say } from "./words.js";
 
-const GRACE_MS = 1_500; // a reconnect this quick is not worth a banner
 const HISTORY_MINUTES = 90;
 const REDRAW_MS = 5_000;
 const AHEAD_MS = 3_000; // after the first view
@@ -20,7 +19,6 @@ const SCREENS = ["now", "past", "kits", "office"];
 
 const known = { kits: new Map(), broker: true, connected: null, ready: false, aheadS: 0, failed: false, remembered: false };
 let chosen = memory.get("kit");
-let lossTimer = 0;
 let loading = 0; // counts requests, so that an overtaken answer is dropped
 let pendingWindows = null; // windows that arrive while the history is on its way
 
@@ -252,19 +250,10 @@ const on = {
     redraw();
   },
   connection(connected) {
-    clearTimeout(lossTimer);
-    if (connected === known.connected) return;
-    if (connected) {
-      known.connected = true;
-      redraw();
-    } else {
-      lossTimer = setTimeout(() => {
-        known.connected = false;
-        if (!known.ready) recall();
-        known.ready = true;
-        redraw();
-      }, GRACE_MS);
-    }
+    known.connected = connected;
+    if (!connected && !known.ready) recall();
+    if (!connected) known.ready = true;
+    redraw();
   },
 };
 

@@ -11,14 +11,12 @@ import { openStream } from "./stream.js";
 import { deviceState } from "./switches.js";
 import { chooseLanguage, loadWords, say } from "./words.js";
 
-const GRACE_MS = 1_500;
 const REDRAW_MS = 5_000;
 
 const known = { kits: new Map(), broker: true, connected: false };
 let chosen = memory.get("kit");
 let scene = null;
 let at = "";
-let lossTimer = 0;
 let reopen = () => {};
 
 const kit = () => known.kits.get(chosen) ?? null;
@@ -105,17 +103,8 @@ const on = {
     redraw();
   },
   connection(connected) {
-    clearTimeout(lossTimer);
-    if (connected === known.connected) return;
-    if (connected) {
-      known.connected = true;
-      redraw();
-    } else {
-      lossTimer = setTimeout(() => {
-        known.connected = false;
-        redraw();
-      }, GRACE_MS);
-    }
+    known.connected = connected;
+    redraw();
   },
 };
 

@@ -2,14 +2,26 @@
 
 import { ask } from "./access.js";
 
+const GRACE_MS = 1_500; // a reconnect this quick is not worth a banner
 const SILENT_MS = 40_000; // the server beats every 15 s
 const RETRY_MS = 3_000;
 
-// *path* tells where from, each time it is opened. Returns what opens it anew.
+// *path* tells where from, each time it is opened. Returns what opens it anew. on.connection hears of changes only,
+// and of a loss once it has lasted.
 export function openStream(on, path = () => "/api/stream") {
   let source = null;
   let heard = Date.now();
   let retry = 0;
+  let connected = null;
+  let loss = 0;
+
+  function tell(now) {
+    clearTimeout(loss);
+    if (now === connected) return;
+    const change = () => on.connection((connected = now));
+    if (now) change();
+    else loss = setTimeout(change, GRACE_MS);
+  }
 
   function open() {
     clearTimeout(retry);
@@ -17,7 +29,7 @@ export function openStream(on, path = () => "/api/stream") {
     source = new EventSource(path());
     heard = Date.now();
     source.onerror = () => {
-      on.connection(false);
+      tell(false);
       // The browser tries again by itself unless the server refused; then it is up to us.
       if (source.readyState !== EventSource.CLOSED) return;
       ask("/api/me").catch(() => {}); // goes to the login when the session is over
@@ -27,14 +39,14 @@ export function openStream(on, path = () => "/api/stream") {
       source.addEventListener(name, (event) => {
         heard = Date.now();
         on[name]?.(JSON.parse(event.data));
-        on.connection(true);
+        tell(true);
       });
     }
   }
 
   setInterval(() => {
     if (Date.now() - heard > SILENT_MS) {
-      on.connection(false); // a connection can die without anybody being told
+      tell(false); // a connection can die without anybody being told
       open();
     }
   }, 5_000);

@@ -42,13 +42,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
     mqtt = settings.mqtt
     shown = USER.sub("//", mqtt.url)
     try:
-        address = broker_address(
-            mqtt.url,
-            password_file=mqtt.password_file,
-            ca_file=mqtt.ca_file,
-            cert_file=mqtt.cert_file,
-            key_file=mqtt.key_file,
-        )
+        address = broker_address(mqtt.url, **mqtt.files)
         address = locate(address)
         shown = f"{address.host}:{address.port}"
         yield finding("broker.name_ok", host=address.host, ip=resolve(address))
