@@ -25,6 +25,8 @@ from edge.words import LABELS, VOICE_LABELS
 
 LONGEST_TRANSACTION = 200
 LONGEST_ROUND_S = 120.0
+CROWDED = "too many commands at once; newer ones were obeyed instead of this one"
+"""The newest wins: whoever says ``off`` last must be heard."""
 
 Wish = TypeVar("Wish", "SettingsRequest", "PartRequest", "ModelRequest")
 

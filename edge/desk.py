@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 HEALTH_EVERY_S = 30.0
 FIRST_HEALTH_S = 5.0
 LONGEST_VERB = 40
+CROWD_EVERY_S = 60.0
+"""Between two words about commands that came too fast."""
 SOON_S = 0.01
 """Between two looks whether the last observations of a window are there."""
 
@@ -72,6 +74,7 @@ class Desk:
         self._previous = kit.outbox.previous if kit.outbox is not None else None
         self._born = clock()
         self._health_due = self._born + FIRST_HEALTH_S
+        self._crowd, self._crowd_due = 0, float("-inf")
         self._mood: RoomMood | None = None
         self.game = kit.start_game()
         """Played in practice mode only. ``game.tap`` hears what was read while something was asked for."""
@@ -104,8 +107,11 @@ class Desk:
 
     def tend(self, now: float) -> None:
         """Close windows, obey, report and let the sinks work; several times a second."""
+        while command := self._kit.crowded_out.get(timeout_s=0):
+            self._obey(command)  # which only tells why not
         while command := self._kit.commands.get(timeout_s=0):
             self._obey(command)
+        self._log_crowd(now)
         while self._kit.presses.get(timeout_s=0):
             self._press()
         if self._kit.switches.refresh():
@@ -196,7 +202,8 @@ class Desk:
         kind, _, name = command.leaf.partition("/")
         try:
             if command.refusal:
-                answer: Answer | None = Answer(ok=False, error=command.refusal)
+                asked = transaction_of(command)
+                answer: Answer | None = Answer(ok=False, transaction=asked, error=command.refusal)
             elif self._upkeep.knows(name) and kind == "request":
                 answer = self._upkeep.answer(name, command, self._working())
             else:
@@ -211,6 +218,12 @@ class Desk:
         leaf = "response/set" if kind == "set" else f"response/{name[:LONGEST_VERB]}"
         for sink in self._sinks:
             sink.tell(leaf, answer.to_json(), qos=1, to=command)
+
+    def _log_crowd(self, now: float) -> None:
+        lost = self._kit.commands.dropped - self._crowd
+        if lost and now >= self._crowd_due:
+            self._crowd, self._crowd_due = self._kit.commands.dropped, now + CROWD_EVERY_S
+            logger.warning("commands: %d came faster than they are obeyed and were refused", lost)
 
     def _working(self) -> dict[str, str]:
         """The state of every source that nobody switched off."""
@@ -465,6 +478,7 @@ class Desk:
             microphone_problem=self._problem("microphone"),
             cpu_percent=self._kit.cpu_percent,
             reduced=self._reduced(),
+            dropped_commands=self._kit.commands.dropped,
         )
 
 

@@ -197,6 +197,8 @@ class Health:
     """Of one core, the whole daemon, over the last two seconds; None on a kit without a camera."""
     reduced: Reduced | None = None
     """None while the kit looks as hard as its settings ask."""
+    dropped_commands: Count = 0
+    """Commands refused because newer ones came before they could be obeyed, since the start."""
 
 
 @dataclass(frozen=True, slots=True)

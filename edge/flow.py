@@ -27,12 +27,15 @@ class Mailbox(Generic[Item]):
         self._dropped = 0
         self._in_hand: Item | None = None
 
-    def put(self, item: Item) -> None:
-        """Add *item*, at the cost of the oldest if there is no room."""
+    def put(self, item: Item) -> Item | None:
+        """Add *item*, at the cost of the oldest if there is no room. Returns the one that had to go."""
         with self._changed:
-            self._dropped += len(self._items) == self._items.maxlen
+            full = len(self._items) == self._items.maxlen
+            gone = self._items[0] if full else None
+            self._dropped += full
             self._items.append(item)
             self._changed.notify()
+            return gone
 
     def get(self, *, timeout_s: float) -> Item | None:
         """Take the oldest item; None when there was none for *timeout_s*."""

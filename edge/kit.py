@@ -24,7 +24,7 @@ import cv2
 from edge import __version__, discovery, manifest, vitals
 from edge.certificates import CertificateError, check_client
 from edge.closeup import CloseUp, close_effort
-from edge.commands import Command
+from edge.commands import CROWDED, Command
 from edge.events import SCHEMA, Adapted, Info, Learning, Model, Sense, SourceStatus
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, Glances, legibility
@@ -266,6 +266,8 @@ class Kit:
         self.observations: Mailbox[Observation | Presence | Look] = Mailbox(1024)
         self.reports: Mailbox[Report] = Mailbox(64)
         self.commands: Mailbox[Command] = Mailbox(64)
+        self.crowded_out: Mailbox[Command] = Mailbox(64)
+        """Commands that newer ones took the place of; what even this does not hold is only counted."""
         self.pace = Pace()
         self.governor = self._make_governor()
         self._measured = (time.monotonic(), time.process_time(), 0)
@@ -365,7 +367,8 @@ class Kit:
             sink.announce(name, payload, again_on=discovery.birth_topic(wanted.prefix))
 
     def _take_command(self, command: Command) -> None:
-        self.commands.put(command)
+        if (gone := self.commands.put(command)) is not None:
+            self.crowded_out.put(replace(gone, refusal=CROWDED))
 
     def lanes(self) -> Iterator[tuple[str, Callable[[], Lane]]]:
         """Name and work of every lane that this kit's sources need."""

@@ -22,7 +22,7 @@ BOUNCE_S = 0.05
 class Panel:
     """The pins of one kit. Entered before any device is opened and left after all are closed."""
 
-    def __init__(self, *, button: str, led: str, pressed: Callable[[], None]) -> None:
+    def __init__(self, *, button: str, led: str, pressed: Callable[[], object]) -> None:
         """*button* and *led* are pins (``GPIO17``) or empty; *pressed* is called from gpiozero's thread."""
         self._wanted = {"panel.button": button, "panel.led": led}
         self._pressed = pressed
