@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from edge.broker.visit import VisitError, broker_address
 from edge.checks import Language, Patient
 from edge.doctor import Report, as_text
 from edge.types import EdgeError
-from edge.visit import VisitError, broker_address
 
 LOG_LINES = 400
 SECRET = re.compile(r"password|secret|token|credential", re.IGNORECASE)

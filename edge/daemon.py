@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from edge.claim import Claim
 from edge.desk import Desk
 from edge.kit import Kit
 from edge.reload import Reload
 from edge.sinks import Sink
+from edge.state.claim import Claim
 from edge.supervisor import Supervisor
 from edge.systemd import Notifier
 from edge.tuning import Tuned

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from edge import doctor, vitals
 from edge.checks import Language, Patient, Running
-from edge.commands import (
+from edge.contract.commands import (
     Answer,
     Checked,
     Command,
@@ -37,7 +37,7 @@ from edge.events import (
 )
 from edge.kit import Kit, Report, SourceName
 from edge.mood import RoomMood, Window
-from edge.practice import Reading, Round
+from edge.practice.game import Reading, Round
 from edge.sinks import Sink
 from edge.stamp import Stamp, state_of
 from edge.supervisor import Condition

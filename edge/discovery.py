@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from edge import durable
 from edge.events import Info, topic
+from edge.state import durable
 from edge.words import UNCERTAIN
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from edge import __version__, claim
+from edge import __version__
+from edge.broker.visit import Visit, VisitError, broker_address
 from edge.checks import CHECKS, Finding, Language, Patient, Running, Status, attempt, finding, names, words
 from edge.checks.apart import Apart
 from edge.events import EventError, Health, Info, SourceStatus, format_time, from_json
 from edge.settings import Settings, load
+from edge.state import claim
 from edge.types import SettingsError
-from edge.visit import Visit, VisitError, broker_address
 
 COLOURS: Mapping[Status, str] = {"ok": "32", "warning": "33", "failure": "1;31", "skipped": "2"}
 """SGR codes; on a terminal only, and beside a word."""

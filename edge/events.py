@@ -1,7 +1,7 @@
 """What leaves the kit: plain values, their topics and their JSON. Nothing here can hold a pixel or a sample.
 
 The same classes write (the kit) and read (the dashboard, tests); ``from_json`` believes nothing it is
-sent. The page for people who subscribe is docs/events.md; edge/contract.py writes the schemas in
+sent. The page for people who subscribe is docs/events.md; edge/contract/pages.py writes the schemas in
 docs/contract from these classes and the texts under their fields.
 """
 

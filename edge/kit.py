@@ -22,29 +22,28 @@ from typing import Any, Literal, NamedTuple
 import cv2
 
 from edge import __version__, discovery, manifest, vitals
-from edge.certificates import CertificateError, check_client
-from edge.closeup import CloseUp, close_effort
-from edge.commands import CROWDED, Command
+from edge.broker.certificates import CertificateError, check_client
+from edge.contract.commands import CROWDED, Command
 from edge.events import SCHEMA, Adapted, Info, Learning, Model, Sense, SourceStatus
 from edge.expression import ExpressionReader
 from edge.faces import Detector, FaceFinder, Glances, legibility
 from edge.flow import Mailbox, OpenDevices
-from edge.learned import FILE as LEARNED
-from edge.learned import Learned
 from edge.load import Ceiling, Effort, Governor, Strain, ladder
 from edge.manifest import ImageInput, Manifest
 from edge.models import weights
 from edge.models.choice import open_model, shelf_of
 from edge.models.trial import Trials
-from edge.modes import ChosenMode
 from edge.mood import RoomMood, Rules
 from edge.outbox import Outbox
 from edge.outbox.disk import DiskOutbox, Limits
 from edge.outbox.memory import MemoryOutbox
 from edge.panel import Panel
-from edge.practice import Game, Round
-from edge.practice import Rules as GameRules
-from edge.pupil import Pupil
+from edge.practice.closeup import CloseUp, close_effort
+from edge.practice.game import Game, Round
+from edge.practice.game import Rules as GameRules
+from edge.practice.learned import FILE as LEARNED
+from edge.practice.learned import Learned
+from edge.practice.pupil import Pupil
 from edge.runtimes import resolve
 from edge.settings import Classifier, Settings
 from edge.sinks import Access, Sink, open_sink
@@ -57,8 +56,9 @@ from edge.sources import (
     open_microphone,
     replay_uri,
 )
+from edge.state.modes import ChosenMode
+from edge.state.switches import Switches
 from edge.supervisor import Lane
-from edge.switches import Switches
 from edge.tone import ToneReader
 from edge.types import (
     RATE_HZ,

@@ -117,7 +117,7 @@ class Manifest:
 
         Args:
             logits: N x labels, as a runtime returns them.
-            offsets: one per label, what a kit learned (edge.adapt); added after the temperature.
+            offsets: one per label, what a kit learned (edge.practice.adapt); added after the temperature.
 
         Returns:
             One Scores per row; a row that is not finite says nothing, so it is spread evenly.

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.commands import SwitchName
+from edge.broker.visit import Visit, VisitError, broker_address, read
+from edge.contract.commands import SwitchName
 from edge.events import Capture, Sense, Switch
-from edge.learned import FILE, Head, delete
-from edge.learned import read as read_heads
+from edge.practice.learned import FILE, Head, delete
+from edge.practice.learned import read as read_heads
 from edge.settings import Settings, load
-from edge.switches import Switches
+from edge.state.switches import Switches
 from edge.types import SettingsError
-from edge.visit import Visit, VisitError, broker_address, read
 
 INSTALLED = Path("/etc/suasana/kit.toml")
 """Where the package puts the settings: the default of commands that speak about the kit on this machine."""

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edge import durable
-from edge.commands import Setting
+from edge.contract.commands import Setting
 from edge.settings import Settings, check_mode
+from edge.state import durable
 from edge.types import SettingsError
 from edge.words import LABELS
 

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from edge.checks import in_indonesian
-from edge.commands import (
+from edge.contract.commands import (
     Answer,
     Command,
     ModelState,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.sinks import Access, open_sink
 from tests.conftest import Subscriber, eventually
 from tests.sites import Running, running_site

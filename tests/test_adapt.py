@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge import adapt
-from edge.adapt import Reference, Round, Rules
+from edge.practice import adapt
+from edge.practice.adapt import Reference, Round, Rules
 
 LABELS = 7
 NEUTRAL, HAPPY = 6, 3

@@ -9,15 +9,15 @@ from xml.etree import ElementTree as ET
 import pytest
 import zeroconf
 
-from edge import beacon
-from edge.beacon import BeaconError, Place, announced, avahi, choose, find_broker, look
-from edge.certificates import read
-from edge.invitation import Invitation
+from edge.broker import beacon
+from edge.broker.beacon import BeaconError, Place, announced, avahi, choose, find_broker, look
+from edge.broker.certificates import read
+from edge.broker.invitation import Invitation
+from edge.broker.visit import Visit, VisitError, broker_address
 from edge.pair import joining
 from edge.pair.joining import PairError, pair
 from edge.sinks import Access, open_sink
 from edge.site.authority import Authority
-from edge.visit import Visit, VisitError, broker_address
 from tests.sites import NOW, Running, running_site
 from tests.test_sinks import event, tend_until
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from edge.broker import RoomBroker, configuration
+from edge.broker.embedded import RoomBroker, configuration
 from tests.conftest import free_port
 
 CONNECT = b"\x10\x12\x00\x04MQTT\x04\x02\x00\x3c\x00\x06early!"

@@ -25,7 +25,7 @@ from edge.models.choice import shelf_of
 from edge.models.shelf import Record
 from edge.settings import Camera, Classifier, Faces, Microphone, Mqtt, Panel, Settings
 from edge.sources import Device
-from edge.switches import Switches
+from edge.state.switches import Switches
 from edge.types import AudioBlock, Frame, SourceError
 from edge.verdict import Problem
 from tests.conftest import ROOT, free_port
@@ -111,8 +111,8 @@ def messages() -> Iterator[tuple[str, str]]:
     """Every message of the errors that a check may hand on, with stand-ins in its places; where it stands."""
     folders = ("sources", "runtimes")
     modules = [path for folder in folders for path in sorted((ROOT / "edge" / folder).glob("*.py"))]
-    modules += [ROOT / "edge" / name for name in ("settings.py", "manifest.py", "visit.py", "switches.py")]
-    modules += [ROOT / "edge" / name for name in ("tuning.py", "upkeep.py")]
+    modules += [ROOT / "edge" / name for name in ("settings.py", "manifest.py", "tuning.py", "upkeep.py")]
+    modules += [ROOT / "edge" / name for name in ("broker/visit.py", "state/switches.py")]
     modules += [ROOT / "edge/models" / name for name in ("choice.py", "goldens.py", "package.py")]
     told = {"SourceError", "StuckError", "ModelError", "SettingsError", "VisitError", "ValueError"}
     told.add("_require")

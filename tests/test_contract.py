@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
-from edge import contract
-from edge.channels import CHANNELS, channel_of
-from edge.contract import complete, files, layout
+from edge.contract import pages
+from edge.contract.channels import CHANNELS, channel_of
+from edge.contract.pages import complete, files, layout
+from edge.contract.schemas import PAYLOADS
 from edge.events import Event, EventError, from_json, parse_time, split_topic, to_json
-from edge.schemas import PAYLOADS
 from edge.settings import Camera
 from tests.conftest import ROOT, eventually, subscribe
 from tests.test_daemon import Running
@@ -26,7 +26,7 @@ from tests.test_daemon import settings as daemon_settings
 DOCS = ROOT / "docs"
 FIRST = ROOT / "tests" / "golden" / "schema-1"
 """Messages and schemas as schema version 1 began; never written again."""
-EXAMPLES = contract.example_paths(DOCS)
+EXAMPLES = pages.example_paths(DOCS)
 
 
 def table(path: Path) -> dict[str, Any]:
@@ -67,19 +67,19 @@ def test_check_names_what_is_out_of_date_and_writing_mends_it(
     (tmp_path / "events.md").write_text("<!-- fields: Session -->\nold\n<!-- end -->\n")
     (tmp_path / "contract" / "examples" / "state.json").write_text('{"mood": "sad", "gone": 1}')
     monkeypatch.setattr("sys.argv", ["contract", "--docs", str(tmp_path), "--check"])
-    assert contract.main() == 1
+    assert pages.main() == 1
     assert "state.schema.json" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["contract", "--docs", str(tmp_path)])
-    assert contract.main() == 0
+    assert pages.main() == 0
     monkeypatch.setattr("sys.argv", ["contract", "--docs", str(tmp_path), "--check"])
-    assert contract.main() == 0
+    assert pages.main() == 0
     assert "| `phase` | `start`, `end` |" in (tmp_path / "events.md").read_text()
     mended = table(tmp_path / "contract" / "examples" / "state.json")
     assert mended["mood"] == "sad"
     assert "gone" not in mended
     assert "people" in mended
     monkeypatch.setattr("sys.argv", ["contract", "--docs", str(tmp_path / "nowhere")])
-    assert contract.main() == 2
+    assert pages.main() == 2
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "contract").glob("*.schema.json")), ids=lambda p: p.stem)

@@ -5,7 +5,7 @@ import logging
 import threading
 from pathlib import Path
 
-from edge.commands import CROWDED, Command
+from edge.contract.commands import CROWDED, Command
 from edge.desk import CROWD_EVERY_S, Desk
 from edge.events import Health, from_json
 from edge.kit import Kit

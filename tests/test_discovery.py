@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.discovery import WORDS, announcements, config_topic, introduce
 from edge.events import Info, from_json
 from edge.settings import HomeAssistant, Settings

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge import claim, doctor
+from edge import doctor
 from edge.__main__ import main
 from edge.checks import CHECKS, Patient, apart, finding
 from edge.outbox.look import look
 from edge.settings import Camera, Settings
+from edge.state import claim
 from edge.types import SettingsError
 from tests.conftest import ROOT, Subscriber, eventually, free_port
 from tests.test_daemon import Running as Daemon

@@ -18,7 +18,7 @@ from benchmarks.faults.stage import mosquitto
 from benchmarks.faults.tap import Tap
 from benchmarks.faults.tear import Torn, tear_and_open
 from benchmarks.faults.verdict import Verdict, judge
-from edge.commands import Answer, Command
+from edge.contract.commands import Answer, Command
 from edge.desk import Desk
 from edge.events import Event, Previous, Session, from_json, mark_replayed
 from edge.kit import Kit

@@ -15,8 +15,8 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.channels import DAY_S
-from edge.commands import Command
+from edge.contract.channels import DAY_S
+from edge.contract.commands import Command
 from edge.sinks import Access, mqtt, open_sink
 from edge.sinks.mqtt import draw_wait
 from tests.conftest import PATIENCE_S, eventually, free_port, running_mosquitto, subscribe

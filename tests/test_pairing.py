@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import segno
 
-from edge import certificates, settings
+from edge import settings
 from edge.__main__ import main
-from edge.invitation import Invitation, InvitationError, parse
+from edge.broker import certificates
+from edge.broker.invitation import Invitation, InvitationError, parse
 from edge.pair import joining
 from edge.pair.joining import PairError, describe_clock, pair
 from edge.pair.sight import read_invitation

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.closeup import CloseUp
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.desk import Desk
 from edge.events import EventError, Info, Practice, State, from_json
 from edge.expression import ExpressionReader
@@ -25,11 +24,12 @@ from edge.kit import Kit
 from edge.load import Effort
 from edge.models import weights
 from edge.models.choice import find_model
-from edge.modes import ChosenMode
-from edge.practice import Example, Game, Round, Rules, nearest
+from edge.practice.closeup import CloseUp
+from edge.practice.game import Example, Game, Round, Rules, nearest
 from edge.runtimes import load
 from edge.settings import Camera, Classifier, Microphone, Settings, check_mode
 from edge.sinks.console import Console
+from edge.state.modes import ChosenMode
 from edge.types import LABELS, Box, Frame, Look, Observation, Scores
 from tests.conftest import Subscriber, eventually
 from tests.test_daemon import Running

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge import adapt, learned, reference, remote
-from edge.commands import Command
+from edge import remote
+from edge.contract.commands import Command
 from edge.desk import Desk
 from edge.events import Info, from_json
 from edge.kit import Kit
-from edge.learned import Head, Learned
 from edge.models.choice import find_model
-from edge.practice import Example
-from edge.pupil import FORGET_S, Pupil
+from edge.practice import adapt, learned, reference
+from edge.practice.game import Example
+from edge.practice.learned import Head, Learned
+from edge.practice.pupil import FORGET_S, Pupil
 from edge.settings import Classifier
 from edge.types import LABELS, Look, Observation, Scores
 from tests.test_daemon import settings as daemon_settings

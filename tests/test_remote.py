@@ -11,7 +11,7 @@ import pytest
 from edge import checks, remote
 from edge.__main__ import main
 from edge.settings import Camera, Mqtt
-from edge.switches import Switches
+from edge.state.switches import Switches
 from edge.types import SettingsError
 from tests.conftest import ROOT, Subscriber, eventually, free_port, running_mosquitto
 from tests.test_daemon import Running, settings
@@ -72,7 +72,7 @@ def test_without_a_broker_the_running_kit_notices_all_the_same(tmp_path: Path) -
 
 
 def test_a_broker_without_a_kit_is_not_enough(tmp_path: Path, broker: int, monkeypatch) -> None:
-    monkeypatch.setattr("edge.visit.STEP_S", 1.0)
+    monkeypatch.setattr("edge.broker.visit.STEP_S", 1.0)
     outcome = remote.switch(settings(tmp_path, broker), "microphone", "off")
     assert outcome.how == "file"
     assert "no kit answers" in outcome.why

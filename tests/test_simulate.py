@@ -10,7 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.__main__ import main
-from edge.channels import channel_of
+from edge.contract.channels import channel_of
 from edge.events import Event, Info, MoodWindow, State, from_json
 from edge.mood import RoomMood, Rules
 from edge.simulation.room import SimulatedRoom

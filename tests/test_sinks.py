@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.events import Event, MoodWindow, Session, format_time, name_event
 from edge.outbox.disk import DiskOutbox
 from edge.outbox.memory import MemoryOutbox

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dashboard.__main__ import main as page
 from dashboard.bus import Bus, parse_address
-from edge import certificates, checks
+from edge import checks
 from edge.__main__ import main
-from edge.certificates import CertificateError
+from edge.broker import certificates
+from edge.broker.certificates import CertificateError
 from edge.checks import Patient
 from edge.settings import Mqtt, Settings
 from edge.site.access import Member, hash_password

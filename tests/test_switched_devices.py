@@ -11,7 +11,7 @@ import pytest
 from edge import kit as kits
 from edge.kit import Kit
 from edge.settings import Camera, Settings
-from edge.switches import Switches
+from edge.state.switches import Switches
 from edge.types import Frame, SourceError
 from tests.conftest import eventually
 from tests.test_daemon import Running as Daemon

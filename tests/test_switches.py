@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from edge.switches import Switches
+from edge.state.switches import Switches
 from tests.conftest import ROOT, eventually
 
 
@@ -119,7 +119,7 @@ def test_what_could_not_be_remembered_is_tried_again(tmp_path: Path) -> None:
 FLIP = """
 import sys
 from pathlib import Path
-from edge.switches import Switches
+from edge.state.switches import Switches
 switches = Switches(Path(sys.argv[1]))
 while True:
     switches.set("camera", "off")

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("scipy", reason="needs `make train-env`")
 pytest.importorskip("tqdm", reason="needs `make train-env`")
 
-from edge import adapt, reference
+from edge.practice import adapt, reference
 from edge.types import LABELS, SettingsError
 from tests.test_adapt import DARK, answers, each
 from training.practice import classes as playing

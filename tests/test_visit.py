@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from edge import checks, visit
+from edge import checks
+from edge.broker import visit
 from edge.checks import Patient
 from edge.settings import Mqtt, Settings
 from tests.conftest import free_port, running_mosquitto

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from edge.events import Health, Info, SourceStatus
 from edge.settings import Settings
-from edge.switches import Switches
+from edge.state.switches import Switches
 from edge.types import EdgeError
 
 if sys.version_info >= (3, 11):

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge import certificates
+from edge.broker import certificates
+from edge.broker.visit import Address, Visit, VisitError, broker_address, locate, reach, resolve, shake_hands
 from edge.checks import Finding, Patient, finding
-from edge.visit import Address, Visit, VisitError, broker_address, locate, reach, resolve, shake_hands
 
 ECHO = "response/doctor"
 """Below the kit's own name, where a test message disturbs nobody."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.checks import Finding, Patient, finding
 from edge.kit import OUTBOX
 from edge.outbox.look import look
-from edge.switches import damage
+from edge.state.switches import damage
 
 LOW_MB, FULL_MB = 500, 50
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from edge.checks import Finding, Patient, finding
 from edge.events import Sense
-from edge.learned import FILE, read
 from edge.models.choice import find_model, shelf_of
+from edge.practice.learned import FILE, read
 from edge.settings import Classifier
 from edge.types import ModelError
 

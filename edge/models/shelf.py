@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge import durable
+from edge.state import durable
 from edge.types import ModelError
 
 logger = logging.getLogger(__name__)

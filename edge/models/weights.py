@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from edge import durable
 from edge.manifest import check_sha256
+from edge.state import durable
 from edge.types import ModelError
 
 if sys.version_info >= (3, 11):

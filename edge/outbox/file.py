@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge import durable
 from edge.outbox.record import MARK, DamagedRecord, Record, carve, decode
+from edge.state import durable
 
 VERSION = 1
 TROUBLES = ("full", "disk i/o error", "readonly", "read-only", "unable to open", "locked", "out of memory")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from edge import durable
 from edge.outbox.file import DiskTrouble, connect, create, journal
 from edge.outbox.record import MARK, DamagedRecord, Record, carve, decode
+from edge.state import durable
 
 MOST_ASIDE = 3
 """Damaged files that are kept; a card that dies slowly must not fill itself with them."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edge.types import EdgeError
 
 if TYPE_CHECKING:
-    from edge.invitation import Invitation
+    from edge.broker.invitation import Invitation
     from edge.pair.joining import Paired
 
 DROP_IN = Path("/etc/systemd/system/suasana.service.d/broker.conf")
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _invitation(arguments: argparse.Namespace, settings: Path) -> Invitation:
-    from edge.invitation import InvitationError, parse  # noqa: PLC0415
+    from edge.broker.invitation import InvitationError, parse  # noqa: PLC0415
 
     if arguments.camera is not None:
         from edge.kit import as_camera_uri  # noqa: PLC0415

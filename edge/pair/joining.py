@@ -28,15 +28,16 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from edge import certificates, durable
-from edge.beacon import BeaconError, choose, look
-from edge.certificates import CertificateError
+from edge.broker import certificates
+from edge.broker.beacon import BeaconError, choose, look
+from edge.broker.certificates import CertificateError
+from edge.broker.invitation import Invitation
+from edge.broker.visit import read
 from edge.events import KIT_NAME
-from edge.invitation import Invitation
 from edge.remote import INSTALLED
 from edge.settings import build
+from edge.state import durable
 from edge.types import EdgeError, SettingsError
-from edge.visit import read
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from edge.invitation import Invitation, InvitationError, parse
+from edge.broker.invitation import Invitation, InvitationError, parse
 from edge.sources import open_camera
 from edge.types import SourceError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from edge import __version__
-from edge.commands import Answer, Command, read_request
+from edge.contract.commands import Answer, Command, read_request
 from edge.events import (
     SCHEMA,
     Capture,

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from urllib.parse import quote, urlsplit
 
 from edge import vitals
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.events import KIT_NAME, Event, format_time
 from edge.outbox import Outbox
 from edge.outbox.disk import DiskOutbox

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.events import Event
 from edge.outbox import Outbox
 

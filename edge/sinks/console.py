@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TextIO
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.events import Alert, Clock, Event, MoodWindow, parse_time
 
 SUPPRESSED = {

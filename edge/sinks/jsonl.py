@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TextIO
 
-from edge.commands import Command
+from edge.contract.commands import Command
 from edge.events import Event
 
 

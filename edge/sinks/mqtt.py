@@ -22,9 +22,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from edge.beacon import BeaconError, find_broker
-from edge.channels import channel_of
-from edge.commands import Command
+from edge.broker.beacon import BeaconError, find_broker
+from edge.contract.channels import channel_of
+from edge.contract.commands import Command
 from edge.events import SCHEMA, Event, mark_replayed, topic
 from edge.outbox import Letter, Outbox
 from edge.outbox.memory import MemoryOutbox

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edge.certificates import CertificateError, make_key
+from edge.broker.certificates import CertificateError, make_key
 
 BEGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
 DAY = timedelta(days=1)

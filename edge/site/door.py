@@ -30,9 +30,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from edge import certificates
-from edge.certificates import CertificateError
-from edge.invitation import FINGERPRINT_BYTES, Invitation, make_secret
+from edge.broker import certificates
+from edge.broker.certificates import CertificateError
+from edge.broker.invitation import FINGERPRINT_BYTES, Invitation, make_secret
 from edge.site.access import Member
 from edge.site.folder import Site, SiteError
 

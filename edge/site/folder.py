@@ -27,8 +27,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from edge import certificates
-from edge.beacon import Place, avahi
+from edge.broker import certificates
+from edge.broker.beacon import Place, avahi
 from edge.events import KIT_NAME
 from edge.site.access import PROGRAM_NAME, Member, access_list, hash_password, password_lines
 from edge.site.authority import DAY, Authority

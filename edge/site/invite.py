@@ -12,8 +12,8 @@ from pathlib import Path
 
 import segno
 
-from edge.beacon import BeaconError, Place, announced
-from edge.invitation import Invitation
+from edge.broker.beacon import BeaconError, Place, announced
+from edge.broker.invitation import Invitation
 from edge.site.access import Member
 from edge.site.door import Door, Server, listen
 from edge.site.folder import Site, SiteError, utc_now

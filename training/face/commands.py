@@ -326,7 +326,9 @@ def _parser() -> argparse.ArgumentParser:
         "--page", type=Path, help="also put tables and picture into this page, between its marks"
     )
     adapt.add_argument(
-        "--write-reference", action="store_true", help="only make the model's part of edge/reference.toml"
+        "--write-reference",
+        action="store_true",
+        help="only make the model's part of edge/practice/reference.toml",
     )
     adapt.add_argument(
         "--cache", type=Path, default=Path("runs/practice"), help="keeps answers (default: %(default)s)"

@@ -7,8 +7,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from edge import manifest, reference
+from edge import manifest
 from edge.manifest import Manifest
+from edge.practice import reference
 from edge.types import ModelError
 from training.face import fer2013, rooms
 from training.face.fer2013 import Faces
@@ -91,7 +92,7 @@ def run(model: Path, data: Path, split: str, cache: Path, *, classes: int, heads
 
 
 def write_reference(model: Path, data: Path, cache: Path) -> Path:
-    """Make the model's part of edge/reference.toml, from PublicTest as it is."""
+    """Make the model's part of edge/practice/reference.toml, from PublicTest as it is."""
     loaded = manifest.load(model)
     faces = fer2013.load(data)["public"]
     plain: Answers = rooms.answers(loaded, faces, ROOMS[0], cache, split="public")

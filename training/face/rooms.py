@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from edge import adapt, runtimes
+from edge import runtimes
 from edge.manifest import ImageInput, Manifest
+from edge.practice import adapt
 from edge.preprocess import face_tensor
 from edge.types import FloatArray, ImageArray, ModelError
 from training.face.fer2013 import Faces

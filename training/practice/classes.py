@@ -1,7 +1,8 @@
 """What a kit learns from rounds of the practice game, tried on people that no model was trained on.
 
 A *room* is how one camera in one room shows everybody, or one voice. A *class* is a draw of people for the
-rounds; whoever was not drawn is read before and after. The kit's own ``edge.adapt.learn`` learns and refuses.
+rounds; whoever was not drawn is read before and after. The kit's own ``edge.practice.adapt.learn`` learns
+and refuses.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from edge import adapt
-from edge.adapt import Outcome, Reference, Refusal, Round
+from edge.practice import adapt
+from edge.practice.adapt import Outcome, Reference, Refusal, Round
 from training import metrics
 from training.metrics import IntArray
 

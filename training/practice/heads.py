@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from edge import adapt
-from edge.adapt import Logs, Reference, Round, Rules
+from edge.practice import adapt
+from edge.practice.adapt import Logs, Reference, Round, Rules
 from training.metrics import IntArray
 from training.practice import classes as playing
 from training.practice.classes import Answers

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge import reference
-from edge.adapt import Reference
+from edge.practice import reference
+from edge.practice.adapt import Reference
 from edge.types import SettingsError
 from training import figures, pages
 from training.pages import Section
@@ -205,7 +205,7 @@ def draw(path: Path, found: Found) -> None:
 
 
 def write_reference(model: str, labels: Sequence[str], made_with: str, known: Reference) -> None:
-    """Put a model's reference into edge/reference.toml, and leave the others as they are."""
+    """Put a model's reference into edge/practice/reference.toml, and leave the others as they are."""
     lines = [
         f"[{model}]",
         f'made_with = "{made_with}"',

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from edge import adapt, manifest, runtimes
-from edge.adapt import Reference
+from edge import manifest, runtimes
+from edge.practice import adapt
+from edge.practice.adapt import Reference
 from edge.types import SettingsError
 from training import metrics
 from training.metrics import IntArray

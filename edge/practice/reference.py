@@ -1,4 +1,4 @@
-"""What each shipped model answers to people in good light, as edge.adapt's guard wants to know it.
+"""What each shipped model answers to people in good light, as edge.practice.adapt's guard wants to know it.
 
 ``reference.toml`` holds log-probabilities of people that the model was not trained on, some of each label: a
 few numbers a person, from which nobody can be known. ``python -m training face adapt --write-reference`` made
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.adapt import Reference
+from edge.practice.adapt import Reference
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -81,7 +81,3 @@ def main() -> int:
         print(f"broker: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

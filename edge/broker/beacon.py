@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.certificates import CertificateError, read
+from edge.broker.certificates import CertificateError, read
 
 if TYPE_CHECKING:
     from zeroconf import Zeroconf

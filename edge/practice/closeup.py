@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge.expression import ExpressionReader
 from edge.faces import FaceFinder, legibility
 from edge.load import Effort
-from edge.practice import nearest
+from edge.practice.game import nearest
 from edge.types import Frame, Look, Observation
 
 LOOKS_PER_S = 10.0

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from edge import durable
 from edge.events import Sense
 from edge.manifest import Manifest
+from edge.state import durable
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 Only after an adult consented. Of a look, nothing is held but what the model said, a number per label. Looks
 are gone once they taught something, once it was tried often enough, when consent is withdrawn, when the kit
 leaves the game or capture is switched off, and half an hour after the last look. What remains is the file of
-edge.learned.
+edge.practice.learned.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edge import adapt, reference
-from edge.adapt import Logs, Reference, Refusal, Round
 from edge.events import Sense
-from edge.learned import Head, Learned
 from edge.manifest import Manifest
-from edge.practice import Example
+from edge.practice import adapt, reference
+from edge.practice.adapt import Logs, Reference, Refusal, Round
+from edge.practice.game import Example
+from edge.practice.learned import Head, Learned
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge import durable
 from edge.events import Capture, Switch
+from edge.state import durable
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The topics below ``suasana/<kit>/``: what is said there, by whom, whether it is kept, how long it is news.
 
-The kit publishes by this table, and edge/contract.py writes it down for readers.
+The kit publishes by this table, and edge/contract/pages.py writes it down for readers.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from edge.commands import (
+from edge.contract.commands import (
     Answer,
     LearnRequest,
     ModelRequest,

@@ -2,7 +2,7 @@
 
 Writes docs/contract/*.schema.json (JSON Schema 2020-12) and asyncapi.json (AsyncAPI 3.0) beside them, brings
 the examples in docs/contract/examples up to date, and fills the marked parts of docs/events.md. All of it
-comes from edge.events, edge.commands and edge.channels.
+comes from edge.events, edge.contract.commands and edge.contract.channels.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from edge.asyncapi import asyncapi
-from edge.channels import CHANNELS, DAY_S
-from edge.commands import Answer
+from edge.contract.asyncapi import asyncapi
+from edge.contract.channels import CHANNELS, DAY_S
+from edge.contract.commands import Answer
+from edge.contract.schemas import PAYLOADS, Table, field_texts, schemas
 from edge.events import EVENT_TYPES, Event, Rule
-from edge.schemas import PAYLOADS, Table, field_texts, schemas
 
 WIDTH = 108
 """Columns of an example, for people."""
@@ -209,7 +209,3 @@ def _dump(value: Table) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text("utf-8") if path.is_file() else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,8 +11,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from edge.channels import CHANNELS
-from edge.commands import (
+from edge.contract.channels import CHANNELS
+from edge.contract.commands import (
     Answer,
     LearnRequest,
     ModelRequest,

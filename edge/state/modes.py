@@ -12,8 +12,8 @@ import logging
 from pathlib import Path
 from typing import get_args
 
-from edge import durable
 from edge.events import EventError, Mode
+from edge.state import durable
 
 logger = logging.getLogger(__name__)
 

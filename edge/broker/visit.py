@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from edge.beacon import BeaconError, find_broker
-from edge.certificates import CertificateError, check_client, client_context
+from edge.broker.beacon import BeaconError, find_broker
+from edge.broker.certificates import CertificateError, check_client, client_context
 from edge.events import topic
 
 if TYPE_CHECKING:

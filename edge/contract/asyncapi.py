@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 
-from edge.channels import CHANNELS, Channel
+from edge.contract.channels import CHANNELS, Channel
+from edge.contract.schemas import Book, Table, define_events
 from edge.events import BASE, EVENT_TYPES, KIT_NAME, SCHEMA, Event
-from edge.schemas import Book, Table, define_events
 
 ABOUT = """What a classroom kit says over MQTT, and what it can be told. docs/events.md is the page for \
 people. Within a schema version changes only add."""

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge import durable
+from edge.state import durable
 
 PRIVATE = 0o600
 
