@@ -28,7 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.demo import companion, free_port, speak
 from edge.events import Health, State, from_json
-from edge.kit import make_detector
+from edge.eyes import make_detector
 from edge.models import weights
 from edge.settings import Settings
 from edge.sources import open_camera, replay_uri

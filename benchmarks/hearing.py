@@ -22,7 +22,8 @@ from pathlib import Path
 from threading import Event as Flag
 
 from edge.demo import speak
-from edge.kit import Ears, Kit
+from edge.ears import Ears
+from edge.kit import Kit
 from edge.models import weights
 from edge.settings import Camera, Faces, Load, Microphone, Outbox, Settings
 from edge.sources import BLOCK_SAMPLES, replay_uri

@@ -310,8 +310,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     from edge import vitals  # noqa: PLC0415
 
     vitals.give_back_memory()  # before anything large is loaded
-    from edge import daemon, settings, tuning  # noqa: PLC0415
-    from edge.kit import Kit, as_camera_uri, as_microphone_uri, rehearse  # noqa: PLC0415
+    from edge import daemon, settings, sources, tuning  # noqa: PLC0415
+    from edge.kit import Kit, rehearse  # noqa: PLC0415
     from edge.reload import Reload  # noqa: PLC0415
     from edge.sinks import open_sink  # noqa: PLC0415
     from edge.supervisor import leave, stop_after, stop_flag  # noqa: PLC0415
@@ -325,9 +325,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.kit:
         wanted = replace(wanted, kit=arguments.kit)
     if arguments.camera:
-        wanted = replace(wanted, camera=replace(wanted.camera, uri=as_camera_uri(arguments.camera)))
+        wanted = replace(wanted, camera=replace(wanted.camera, uri=sources.as_camera_uri(arguments.camera)))
     if arguments.microphone:
-        microphone = replace(wanted.microphone, uri=as_microphone_uri(arguments.microphone))
+        microphone = replace(wanted.microphone, uri=sources.as_microphone_uri(arguments.microphone))
         wanted = replace(wanted, microphone=microphone)
     if arguments.mqtt:
         wanted = replace(wanted, mqtt=replace(wanted.mqtt, url=arguments.mqtt))

@@ -22,11 +22,11 @@ import soundfile
 
 from edge import daemon
 from edge.events import Mode
-from edge.kit import Kit, as_camera_uri, as_microphone_uri
+from edge.kit import Kit
 from edge.models import weights
 from edge.settings import Camera, Microphone, Mood, Mqtt, Outbox, Settings
 from edge.sinks import open_sink
-from edge.sources import open_camera, open_microphone, replay_uri
+from edge.sources import as_camera_uri, as_microphone_uri, open_camera, open_microphone, replay_uri
 from edge.supervisor import leave, stop_after, stop_flag
 from edge.types import EdgeError, SettingsError
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from edge import doctor, vitals
+from edge.capture import Report, SourceName
 from edge.checks import Language, Patient, Running
 from edge.contract.commands import (
     Answer,
@@ -35,7 +36,7 @@ from edge.events import (
     Switch,
     to_json,
 )
-from edge.kit import Kit, Report, SourceName
+from edge.kit import Kit
 from edge.mood import RoomMood, Window
 from edge.practice.game import Reading, Round
 from edge.sinks import Sink
@@ -128,7 +129,7 @@ class Desk:
             event = self._stamp.window(window)
             self._publish(event)
             self._retain("state", to_json(state_of(event)))
-        if self._kit.tend_load(now):
+        if self._kit.brake is not None and self._kit.brake.tend(now):
             self._health_due = now  # worth telling at once
             self._log_load()
         for command, done in self._upkeep.tend(now, self._working()):
@@ -424,7 +425,7 @@ class Desk:
             logger.info("load: looks as hard as the settings ask")
 
     def _reduced(self) -> Reduced | None:
-        governor = self._kit.governor
+        governor = self._kit.brake.governor if self._kit.brake is not None else None
         if governor is None or governor.reason is None:
             return None
         now = governor.effort
@@ -476,7 +477,7 @@ class Desk:
             outbox_damaged=outbox.damaged if outbox is not None else 0,
             camera_problem=self._problem("camera"),
             microphone_problem=self._problem("microphone"),
-            cpu_percent=self._kit.cpu_percent,
+            cpu_percent=brake.cpu_percent if (brake := self._kit.brake) is not None else None,
             reduced=self._reduced(),
             dropped_commands=self._kit.commands.dropped,
         )

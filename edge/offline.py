@@ -13,8 +13,10 @@ from heapq import merge
 from pathlib import Path
 from random import Random
 
+from edge.ears import Ears, make_ears
 from edge.events import Event
-from edge.kit import Ears, Eyes, make_ears, make_eyes, make_rules
+from edge.eyes import Eyes, make_eyes
+from edge.kit import make_rules
 from edge.mood import RoomMood
 from edge.settings import Settings
 from edge.sources import Camera, Microphone, open_camera, open_microphone, replay_uri

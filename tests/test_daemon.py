@@ -11,10 +11,11 @@ import soundfile
 
 from edge import daemon
 from edge.events import Event, Health, Info, MoodWindow, Session, State, from_json
-from edge.kit import Kit, as_camera_uri, as_microphone_uri
+from edge.kit import Kit
 from edge.models import weights
 from edge.models.choice import find_model
 from edge.settings import Camera, Classifier, Faces, Microphone, Mood, Mqtt, Settings
+from edge.sources import as_camera_uri, as_microphone_uri
 from edge.types import EdgeError, ModelError, SettingsError
 from tests.conftest import Subscriber, eventually
 

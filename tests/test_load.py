@@ -14,8 +14,9 @@ import soundfile
 from benchmarks import hearing
 from edge import vitals
 from edge.events import Health, Reduced, from_json
+from edge.eyes import Eyes
 from edge.faces import FaceFinder
-from edge.kit import Eyes
+from edge.gaze import Gaze
 from edge.load import (
     CALM_S,
     LONGEST_CALM_S,
@@ -188,7 +189,7 @@ class Reader:
 def eyes_on(faces: list[Box], effort: Effort) -> tuple[Eyes, list[int]]:
     widths: list[int] = []
     finder = FaceFinder(lambda _image: [(box, 0.9) for box in faces], margin=0.2, random=Random(1))
-    return Eyes(finder, Reader(), effort, search_at=widths.append), widths  # type: ignore[arg-type]
+    return Eyes(Gaze(finder, effort, search_at=widths.append), Reader()), widths  # type: ignore[arg-type]
 
 
 FACES = [Box(0.1 + 0.2 * n, 0.2, 0.1, 0.15) for n in range(4)]
@@ -216,7 +217,7 @@ def test_faces_are_looked_for_five_times_and_read_twice_a_second() -> None:
 def test_a_lower_effort_takes_hold_with_the_next_frame() -> None:
     eyes, widths = eyes_on(FACES, FULL)
     watch(eyes, fps=15, seconds=5)
-    eyes.effort = Effort(fps=1.0, search_px=640, reads_per_s=0.5)
+    eyes.gaze.effort = Effort(fps=1.0, search_px=640, reads_per_s=0.5)
     found = watch(eyes, fps=15, seconds=10, start=5.0)
     assert len([item for item in found if isinstance(item, Presence)]) == pytest.approx(10, abs=1)
     assert len([item for item in found if isinstance(item, Observation)]) == pytest.approx(20, abs=4)

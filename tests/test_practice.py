@@ -20,6 +20,7 @@ from edge.events import EventError, Info, Practice, State, from_json
 from edge.expression import ExpressionReader
 from edge.faces import FaceFinder
 from edge.flow import Mailbox
+from edge.gaze import Gaze
 from edge.kit import Kit
 from edge.load import Effort
 from edge.models import weights
@@ -157,7 +158,8 @@ def test_the_nearest_face_is_read_and_two_alike_do_not_take_turns() -> None:
 def close_up(detect: Callable[..., list[tuple[Box, float]]], **effort: float) -> CloseUp:
     model = find_model(Classifier("face-expression"))
     finder = FaceFinder(detect, margin=0.1, random=__import__("random").Random(1))
-    return CloseUp(finder, ExpressionReader(model, load(model)), replace(Effort(10, 480, 10), **effort))
+    gaze = Gaze(finder, replace(Effort(10, 480, 10), **effort))
+    return CloseUp(gaze, ExpressionReader(model, load(model)))
 
 
 def frame(at: float) -> Frame:

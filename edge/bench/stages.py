@@ -18,9 +18,12 @@ import numpy as np
 from edge import runtimes
 from edge.bench.clock import Stopwatch
 from edge.bench.crowd import Crowd
+from edge.ears import Ears
 from edge.expression import ExpressionReader
+from edge.eyes import Eyes, full_effort, make_detector, make_glances
 from edge.faces import FaceFinder, Glances
-from edge.kit import Ears, Eyes, full_effort, make_detector, make_glances, make_rules
+from edge.gaze import Gaze
+from edge.kit import make_rules
 from edge.manifest import ImageInput, LogMelInput, Manifest
 from edge.models import weights
 from edge.models.choice import find_model
@@ -99,7 +102,7 @@ def timed_eyes(
     reader = ExpressionReader(model, timed(runtimes.load(model, runtime, threads=threads), "classify", watch))
     effort, search_at = full_effort(settings), getattr(detector, "search_at", None)
     find, read = timed(finder, "find", watch), timed(reader, "read", watch)
-    return Eyes(find, read, effort, search_at=search_at), model
+    return Eyes(Gaze(find, effort, search_at=search_at), read), model
 
 
 def watch_video(

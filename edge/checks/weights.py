@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edge.checks import Finding, Patient, finding
-from edge.kit import make_detector
+from edge.eyes import make_detector
 from edge.models import weights
 from edge.runtimes import silero
 from edge.types import EdgeError

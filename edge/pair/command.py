@@ -75,9 +75,9 @@ def _invitation(arguments: argparse.Namespace, settings: Path) -> Invitation:
     from edge.broker.invitation import InvitationError, parse  # noqa: PLC0415
 
     if arguments.camera is not None:
-        from edge.kit import as_camera_uri  # noqa: PLC0415
         from edge.pair.sight import read_invitation  # noqa: PLC0415
         from edge.settings import Settings, load  # noqa: PLC0415
+        from edge.sources import as_camera_uri  # noqa: PLC0415
 
         own = load(settings) if settings.exists() else Settings()
         uri = as_camera_uri(arguments.camera) if arguments.camera else own.camera.uri

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from edge.expression import ExpressionReader
-from edge.faces import FaceFinder, legibility
+from edge.faces import legibility
+from edge.gaze import Gaze
 from edge.load import Effort
 from edge.practice.game import nearest
 from edge.types import Frame, Look, Observation
@@ -26,31 +26,16 @@ def close_effort(full: Effort) -> Effort:
 class CloseUp:
     """Not thread-safe: one lane owns it."""
 
-    def __init__(
-        self,
-        finder: FaceFinder,
-        reader: ExpressionReader,
-        effort: Effort,
-        *,
-        search_at: Callable[[int], None] | None = None,
-    ) -> None:
-        """Look no harder than *effort*, by the frames' own times; *search_at* sets the detector's width."""
-        self._finder, self._reader = finder, reader
-        self.effort = effort
-        """May be replaced at any time, from any thread."""
-        self._search_at = search_at
-        self._due = float("-inf")
+    def __init__(self, gaze: Gaze, reader: ExpressionReader) -> None:
+        """Look with *gaze*, read with *reader*."""
+        self.gaze, self._reader = gaze, reader
         self._track: int | None = None
 
     def __call__(self, frame: Frame) -> Look | None:
         """What the nearest face is like; None for a frame that comes sooner than needed."""
-        if frame.at < self._due:
+        faces = self.gaze(frame)
+        if faces is None:
             return None
-        effort = self.effort
-        self._due = max(self._due + 1 / effort.fps, frame.at + 0.5 / effort.fps)
-        if self._search_at is not None:
-            self._search_at(effort.search_px)
-        faces = self._finder(frame)
         place = nearest([(face.track, face.box.width) for face in faces], self._track)
         if place is None:
             self._track = None
@@ -66,5 +51,5 @@ class CloseUp:
 
     def reset(self) -> None:
         """Another round, another camera, or a gap."""
-        self._due, self._track = float("-inf"), None
-        self._finder.reset()
+        self._track = None
+        self.gaze.reset()

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
@@ -169,6 +170,20 @@ def is_recorded(uri: str, *, behind_faults: bool = False) -> bool:
 def replay_uri(path: str, *, loop: bool = False, speed: float = 1.0) -> str:
     """The URI that replays the file or folder at *path*, whatever characters it holds."""
     return f"replay:{quote(path, safe='/ ')}?loop={int(loop)}&speed={speed:g}"
+
+
+def as_camera_uri(text: str) -> str:
+    """What people type as a source URI: ``0`` and ``/dev/video0`` are cameras, a file is replayed."""
+    if text.isdigit() or text.startswith("/dev/"):
+        return f"opencv:{text}"
+    return replay_uri(text, loop=True) if Path(text).exists() else text
+
+
+def as_microphone_uri(text: str) -> str:
+    """What people type as a source URI: an existing file is replayed, a bare word is a device's name."""
+    if Path(text).exists():
+        return replay_uri(text, loop=True)
+    return text if ":" in text or text == "none" else f"pyaudio:{text}"
 
 
 def hush_opencv() -> None:
