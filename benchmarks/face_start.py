@@ -25,28 +25,27 @@ from edge.types import LABELS, EdgeError
 from training.allocator import keep_memory
 from training.devices import Device
 from training.face import fer2013, train
-from training.face.net import Residual, convolve
+from training.face.net import FaceNet
 
 SPEC = ImageInput(height=48, width=48, channels=1, mean=0.5, std=0.25, margin=0.0)
 WIDTHS, FEATURES, SQUEEZE = (32, 64, 96), 128, 32
 FACES, BATCH, RATE = 20_000, 128, 0.05
 
 
-def network(shrinks_by: str, ends_in: str) -> nn.Sequential:
+def network(shrinks_by: str, ends_in: str) -> FaceNet:
     """One of the four; *shrinks_by* ``stride`` or ``maximum``, *ends_in* ``average`` or ``places``."""
-    strided = shrinks_by == "stride"
-    layers: list[nn.Module] = [convolve(1, WIDTHS[0]), nn.ReLU()]
-    inputs = WIDTHS[0]
-    for outputs in WIDTHS:
-        layers += [] if strided else [nn.MaxPool2d(2)]
-        layers.append(Residual(inputs, outputs, stride=2 if strided else 1))
-        inputs = outputs
-    if ends_in == "average":
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, FEATURES), nn.ReLU()]
-    else:
-        layers += [convolve(inputs, SQUEEZE, size=1), nn.ReLU()]
-        layers += [convolve(SQUEEZE, FEATURES, size=SPEC.height // 8, padding=0), nn.ReLU(), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Linear(FEATURES, len(LABELS)))
+    return FaceNet(
+        len(LABELS),
+        side=SPEC.height,
+        widths=WIDTHS,
+        blocks=[1] * len(WIDTHS),
+        whole=False,
+        shrink=shrinks_by,
+        plain=False,
+        ends=ends_in,
+        squeeze=SQUEEZE,
+        features=FEATURES,
+    )
 
 
 def learn(net: nn.Module, x: Tensor, labels: Tensor) -> list[float]:

@@ -26,7 +26,7 @@ from training.__main__ import main  # noqa: E402
 from training.devices import Device  # noqa: E402
 from training.face import balance, fer2013, recipes, train  # noqa: E402
 from training.face import commands as face_commands  # noqa: E402
-from training.face.augment import Augment, augment, mix, normalise  # noqa: E402
+from training.face.augment import Augment, Chance, augment, mix, normalise  # noqa: E402
 from training.face.net import FaceNet, count_parameters  # noqa: E402
 
 TINY = """
@@ -37,6 +37,10 @@ batch = 16
 [net]
 widths = [16, 16, 16]
 blocks = [1, 1, 1]
+whole = false
+shrink = "maximum"
+plain = false
+ends = "places"
 squeeze = 16
 features = 24
 dropout = 0.1
@@ -60,6 +64,7 @@ votes_head = 0.5
 balance = 0.2
 [distil]
 teachers = []
+mirrored = true
 share = 0.0
 temperature = 1.0
 [augment]
@@ -214,17 +219,17 @@ def seeded(seed: int) -> torch.Generator:
 
 def test_augmentation_is_repeatable_and_can_be_switched_off() -> None:
     faces = torch.rand(6, 1, 48, 48, generator=seeded(0))
-    same = augment(faces, Augment(**STILL, strength=[(0, 1)], mix=[(0, 0)]), seeded(1))
+    same = augment(faces, Augment(**STILL, strength=[(0, 1)], mix=[(0, 0)]), Chance(1))
     for before, after in zip(faces, same, strict=True):
         off = min(float((after - before).abs().max()), float((after - before.flip(-1)).abs().max()))
         assert off < 1e-4, "neither the face nor its mirror image"
     wild = Augment(**WILD, strength=[(0.0, 1.0), (0.5, 0.25)], mix=[(0.0, 0.5), (0.9, 0.0)])
     assert [wild.mixed(0.0), wild.mixed(0.89), wild.mixed(0.9), wild.mixed(1.0)] == [0.5, 0.5, 0.0, 0.0]
     assert (wild.at(0.4).degrees, wild.at(0.5).degrees, wild.at(0.5).blur) == (20, 5, 0.25)
-    one, two = (augment(faces, wild, seeded(2)) for _ in range(2))
+    one, two = (augment(faces, wild, Chance(2)) for _ in range(2))
     assert one.shape == faces.shape
     assert torch.equal(one, two)
-    assert not torch.equal(one, augment(faces, wild, seeded(3)))
+    assert not torch.equal(one, augment(faces, wild, Chance(3)))
 
 
 @pytest.mark.parametrize("least_std", [0.0, 0.02])
@@ -248,7 +253,7 @@ def test_training_normalises_as_the_kit_does(least_std: float) -> None:
 def test_augmented_jpeg_loses_what_a_jpeg_file_loses() -> None:
     faces = (torch.rand(4, 1, 12, 12, generator=seeded(0))).repeat_interleave(4, 2).repeat_interleave(4, 3)
     how = Augment(**(STILL | {"jpeg": 1.0}), strength=[(0, 1)], mix=[(0, 0)])
-    after = augment(faces, how, seeded(1))
+    after = augment(faces, how, Chance(1))
     for before, lossy in zip(faces, after, strict=True):
         off = min(float((lossy - face).abs().mean()) for face in (before, before.flip(-1)))
         _, code = cv2.imencode(".jpg", np.uint8(255 * before[0].numpy()), [cv2.IMWRITE_JPEG_QUALITY, 20])
@@ -261,12 +266,12 @@ def test_mixing_mixes_faces_and_targets_in_the_same_shares() -> None:
     faces = torch.arange(4.0)[:, None, None, None].expand(4, 1, 48, 48)
     seen = set()
     for seed in range(20):
-        mixed, (targets,) = mix(faces, [torch.eye(4)], 1.0, seeded(seed))
+        mixed, (targets,) = mix(faces, [torch.eye(4)], 1.0, Chance(seed))
         assert mixed.mean((1, 2, 3)).numpy() == pytest.approx((targets @ torch.arange(4.0)).numpy(), abs=1e-3)
         assert targets.sum(1).numpy() == pytest.approx(1)
         seen.add(bool(mixed[0].unique().numel() > 1))
     assert seen == {True, False}, "both ways of mixing come up"
-    assert mix(faces, [torch.eye(4)], 0.0, seeded(0))[0] is faces
+    assert mix(faces, [torch.eye(4)], 0.0, Chance(0))[0] is faces
 
 
 def test_a_killed_run_ends_with_the_weights_it_would_have_had(
@@ -283,6 +288,7 @@ def test_a_killed_run_ends_with_the_weights_it_would_have_had(
             raise KeyboardInterrupt
         return learn(config, epoch, *rest, **more)
 
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(train, "_learn", killed)
     with pytest.raises(KeyboardInterrupt):
         train.train(recipe, training, splits["public"], tmp_path / "cut", quiet=True)
@@ -312,7 +318,7 @@ def test_a_pupil_learns_what_its_teacher_answers(data: Path, recipe: recipes.Con
     splits = fer2013.load(data)
     training, _ = fer2013.clean(splits)
     teacher = train.train(recipe, training, splits["public"], tmp_path / "teacher", quiet=True)
-    distil = recipes.Distil(teachers=[str(tmp_path / "teacher")], share=1.0, temperature=2.0)
+    distil = recipes.Distil(teachers=[str(tmp_path / "teacher")], mirrored=True, share=1.0, temperature=2.0)
     taught = replace(recipe, seed=2, epochs=1, distil=distil)
     x = train.tensor(training, recipe.input)
     aim = torch.from_numpy(train.predict(teacher, x)).div(2).softmax(1)
@@ -332,12 +338,16 @@ def test_a_pupil_learns_what_its_teacher_answers(data: Path, recipe: recipes.Con
         train.train(absent, training, splits["public"], tmp_path / "none", quiet=True)
 
 
+def teaching(folder: Path) -> recipes.Distil:
+    return recipes.Distil(teachers=[str(folder)], mirrored=True, share=1.0, temperature=1.0)
+
+
 def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
     folder = ROOT / "models" / "face-expression"
     noise = np.random.default_rng(0).integers(0, 256, (3, 6, 6)).astype(np.uint8)
     images = np.stack([cv2.resize(one, (48, 48), interpolation=cv2.INTER_CUBIC) for one in noise])
     light = torch.from_numpy(images[:, None] / np.float32(255))
-    probs = train.Teachers([str(folder)], 1.0, Device(torch.device("cpu")))(light)
+    probs = train.Teachers(teaching(folder), Device(torch.device("cpu")))(light)
     model = manifest.load(folder)
     assert isinstance(model.input, ImageInput)
     run = runtimes.load(model)
@@ -352,7 +362,7 @@ def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
 
 def test_a_voice_model_teaches_no_expressions() -> None:
     with pytest.raises(SettingsError, match="voice-tone: is a model for tone"):
-        train.Teachers([str(ROOT / "models" / "voice-tone")], 1.0, Device(torch.device("cpu")))
+        train.Teachers(teaching(ROOT / "models" / "voice-tone"), Device(torch.device("cpu")))
 
 
 def test_processes_share_every_batch_and_leave_nothing_out() -> None:
@@ -490,12 +500,17 @@ def test_recipes_are_trained_one_after_another(
 
 
 def test_the_shipped_recipe_says_where_its_teachers_come_from() -> None:
-    """The lines at its top, run in a checkout with its history, make every folder that it names."""
-    text = recipes.DEFAULT.read_text("utf-8")
-    versions = re.search(r"for v in (.*); do", text)
-    assert versions is not None
-    made = {f"runs/face-expression-{name.partition(':')[0]}" for name in versions[1].split()}
-    assert set(recipes.load(recipes.DEFAULT).distil.teachers) == made
+    """The command at its top trains every teacher that it names, before it."""
+    command = re.search(r"train --config (.*)`", recipes.DEFAULT.read_text("utf-8"))
+    assert command is not None
+    before, _, after = command[1].partition("{")
+    kinds, _, rest = after.partition("}")
+    made = [Path(f"{before}{kind}.toml") for kind in kinds.split(",")]
+    teachers = recipes.load(recipes.DEFAULT).distil.teachers
+    assert teachers == [str(recipes.run_folder(path)) for path in made]
+    assert rest.split()[1] == "training/face.toml"
+    for path in made:
+        assert not recipes.load(ROOT / path).distil.teachers
 
 
 def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,11 +85,13 @@ def test_folds_judge_every_face_once_and_hold_every_label_alike() -> None:
             crossvalidation.stratify(labels, wrong)
 
 
-def test_the_studys_recipe_has_the_shipped_network_and_no_teachers() -> None:
+def test_the_studys_recipe_has_the_shipped_network_and_no_finished_teachers() -> None:
     ours, shipped = recipes.load(study.RECIPE), recipes.load(recipes.DEFAULT)
     assert replace(ours.net, dropout=0) == replace(shipped.net, dropout=0)
     assert ours.input == shipped.input
-    assert not ours.distil.teachers
+    assert ours.distil.teachers
+    for teacher in ours.distil.teachers:
+        assert recipes.load(recipes.DEFAULT.parents[1] / teacher).input == ours.input
 
 
 def test_the_studys_labels_are_picked_and_renumbered() -> None:
@@ -106,6 +108,7 @@ def test_a_finished_fold_is_not_trained_again_and_other_faces_are_refused(
     config, faces = recipes.load(recipe), make_faces([0, 1, 2] * 8)
     folds = crossvalidation.stratify(faces.labels, 2)
     labels = study.STUDY_LABELS
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
     learn, epochs = train._learn, []
 
     def counted(*arguments: object, **more: object) -> dict[str, float]:
@@ -142,6 +145,23 @@ def test_no_epoch_is_chosen_and_no_teacher_asked(
     log = [json.loads(line) for line in (tmp_path / "split" / "log.jsonl").read_text().splitlines()]
     assert len(log) == 1
     assert "public_accuracy" not in log[0]
+
+
+def test_a_teacher_named_by_its_recipe_learns_with_every_fold(recipe: Path, tmp_path: Path) -> None:
+    """It learns from the fold's own part, before its pupil, and is not trained again."""
+    config = replace(recipes.load(recipe), epochs=1)
+    config = replace(config, distil=replace(config.distil, teachers=[str(recipe)], share=0.5))
+    faces = make_faces([0, 1, 2] * 5)
+    folds = crossvalidation.stratify(faces.labels, 2)
+    judged = crossvalidation.judge_all(config, faces, folds, study.STUDY_LABELS, tmp_path, place=CPU)
+    for one in judged:
+        teacher = tmp_path / one.name / recipe.stem
+        assert (teacher / "final.pt").exists()
+        pupil = json.loads(torch.load(tmp_path / one.name / "final.pt", weights_only=True)["config"])
+        assert pupil["distil"]["teachers"] == [str(teacher)]
+    absent = replace(config, distil=replace(config.distil, teachers=["absent.toml"]))
+    with pytest.raises(SettingsError, match="absent"):
+        crossvalidation.judge_all(absent, faces, folds, study.STUDY_LABELS, tmp_path / "no", place=CPU)
 
 
 def test_copies_across_the_split_are_known_and_unsound_faces_are_not_learned(

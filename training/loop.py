@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def schedule(done: float, warmup: float) -> float:
@@ -19,10 +20,10 @@ def schedule(done: float, warmup: float) -> float:
 
 def follow(average: nn.Module, learner: nn.Module, decay: float) -> None:
     """Move the averaged weights and batch statistics a little towards the learner's."""
-    with torch.no_grad():
-        for mean, new in zip(average.state_dict().values(), learner.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
+    pairs = zip(average.state_dict().values(), learner.state_dict().values(), strict=True)
+    means, news = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+    # All tensors in one call, or a GPU would wait for a hundred small ones.
+    get_ema_multi_avg_fn(decay)(list(means), list(news), None)  # type: ignore[no-untyped-call]
 
 
 def save(state: dict[str, Any], path: Path) -> None:

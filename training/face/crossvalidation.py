@@ -20,7 +20,7 @@ import numpy.typing as npt
 from edge.types import SettingsError
 from training import metrics
 from training.devices import Device
-from training.face import fer2013, train
+from training.face import fer2013, recipes, train
 from training.face.fer2013 import Faces, IntArray
 from training.face.net import count_parameters
 from training.face.recipes import Config
@@ -98,6 +98,8 @@ def judge(
 ) -> Judged:
     """Train a fold, or go on training it, and let the network read the rest in full precision.
 
+    The recipe's teachers are recipes themselves, trained on the same part of the faces before.
+
     Raises:
         SettingsError: the run folder was begun with another recipe or with other faces.
     """
@@ -107,6 +109,12 @@ def judge(
     folder = run / fold.name
     _mark(folder, learned)
     watched = faces.take(np.zeros(0, np.int64))
+    teachers = []
+    for recipe in map(Path, config.distil.teachers):
+        own = folder / recipe.stem
+        train.train(recipes.load(recipe), learned, watched, own, labels=labels, place=place, quiet=quiet)
+        teachers.append(str(own))
+    config = replace(config, distil=replace(config.distil, teachers=teachers))
     net = train.train(config, learned, watched, folder, labels=labels, place=place, quiet=quiet)
     logits = train.predict(net, train.tensor(test, config.input))
     return Judged(
@@ -123,14 +131,19 @@ def judge(
 def judge_all(
     config: Config, faces: Faces, folds: Sequence[Fold], labels: Sequence[str], run: Path, *, place: Device
 ) -> list[Judged]:
-    """All folds, one after the other, without teachers: those learned from what the folds are judged on.
+    """All folds, one after the other.
+
+    Finished teachers are left out: they learned from what the folds are judged on. Those that the recipe
+    names by their recipes learn with every fold.
 
     Raises:
         SettingsError: as for judge.
     """
-    if config.distil.teachers and place.rank == 0:
+    teachers = [one for one in config.distil.teachers if one.endswith(".toml")]
+    if teachers != config.distil.teachers and place.rank == 0:
         print("teachers are left out: they may know the faces that a fold is judged on", file=sys.stderr)
-    config = replace(config, distil=replace(config.distil, teachers=[], share=0.0))
+    share = config.distil.share if teachers else 0.0
+    config = replace(config, distil=replace(config.distil, teachers=teachers, share=share))
     judged = []
     for number, fold in enumerate(folds, 1):
         if place.rank == 0:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+SHRINKS = ("maximum", "stride")
+ENDS = ("places", "average")
+
 
 def convolve(
     inputs: int, outputs: int, *, size: int = 3, stride: int = 1, padding: int | None = None
@@ -22,14 +25,20 @@ def convolve(
     )
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut (He et al. 2015), which is 1x1 where the shape changes."""
+class Block(nn.Module):
+    """Two 3x3 convolutions, beside a shortcut (He et al. 2015) unless it is *plain*.
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    The shortcut is 1x1 where the shape changes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, plain: bool = False) -> None:
         super().__init__()
         self.first = convolve(inputs, outputs, stride=stride)
         self.second = convolve(outputs, outputs)
-        self.shortcut: nn.Module = nn.Identity()
+        self.shortcut: nn.Module | None = None
+        if plain:
+            return
+        self.shortcut = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = convolve(inputs, outputs, size=1, stride=stride)
         # The block starts out as its shortcut, which lets a high learning rate start safely.
@@ -37,25 +46,31 @@ class Residual(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = torch.relu(self.first(x))
-        return torch.relu(self.second(inner) + self.shortcut(x))
+        inner = self.second(torch.relu(self.first(x)))
+        return torch.relu(inner if self.shortcut is None else inner + self.shortcut(x))
 
 
 class FaceNet(nn.Module):
     """Logits and features of one grey face.
 
     Plain 3x3 convolutions rather than depthwise ones: at this size they train about four times as many
-    images a second on a CPU, and int8 kernels on Arm run them close to peak. Pooling by maximum instead of
-    strides, and a last convolution that knows one place of the face from another instead of an average over
-    all of them: docs/experiments-face.md tells how much faster such a network learns.
+    images a second on a CPU, and int8 kernels on Arm run them close to peak. The kit's network pools by
+    maximum instead of strides, and its last convolution knows one place of the face from another instead of
+    an average over all of them: docs/experiments-face.md tells how much faster such a network learns. Its
+    teachers differ from it and from each other in these choices, because networks of one kind make the same
+    mistakes.
 
     Args:
         labels: number of classes.
-        side: of the faces in pixels, a multiple of 2 to the number of stages.
+        side: of the faces in pixels, a multiple of 2 to the number of halvings.
         widths: channels of the stages, 16 or more each: torch 2.13 corrupts its heap when it trains narrower
             channels-last ones on several threads. Each stage works on half the side of the one before.
-        blocks: residual blocks of each stage.
-        squeeze: channels that are left when the places are weighed against each other.
+        blocks: blocks of each stage.
+        whole: the first stage works on the whole side; else on half of it.
+        shrink: ``maximum`` of 2 x 2 before a stage, or ``stride`` of its first convolution.
+        plain: no shortcuts beside the convolutions.
+        ends: ``places`` that are weighed against each other, or their ``average``.
+        squeeze: channels that are left when places are weighed; not used for an average.
         features: width of the layer before the last: what a kit may learn from later.
         dropout: share of the features dropped while training.
 
@@ -63,7 +78,7 @@ class FaceNet(nn.Module):
         input N x 1 x side x side float32, output N x labels.
 
     Raises:
-        ValueError: the stages do not fit each other or the side.
+        ValueError: the stages do not fit each other or the side, or a choice has another name.
     """
 
     def __init__(
@@ -73,29 +88,39 @@ class FaceNet(nn.Module):
         side: int,
         widths: Sequence[int],
         blocks: Sequence[int],
+        whole: bool,
+        shrink: str,
+        plain: bool,
+        ends: str,
         squeeze: int,
         features: int,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(widths) != len(blocks) or side % 2 ** len(widths):
+        halvings = len(widths) - whole
+        if len(widths) != len(blocks) or side % 2**halvings:
             raise ValueError(f"{len(widths)} widths, {len(blocks)} blocks and side {side} do not fit")
+        if shrink not in SHRINKS or ends not in ENDS:
+            raise ValueError(f"shrink {shrink!r}, ends {ends!r}: {' or '.join(SHRINKS)}, {' or '.join(ENDS)}")
         layers: list[nn.Module] = [convolve(1, widths[0]), nn.ReLU()]
         channels = widths[0]
-        for outputs, count in zip(widths, blocks, strict=True):
-            layers.append(nn.MaxPool2d(2))
-            for _ in range(count):
-                layers.append(Residual(channels, outputs))
+        for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+            halves = stage > 0 or not whole
+            if halves and shrink == "maximum":
+                layers.append(nn.MaxPool2d(2))
+            for place in range(count):
+                stride = 2 if halves and shrink == "stride" and place == 0 else 1
+                layers.append(Block(channels, outputs, stride, plain=plain))
                 channels = outputs
         self.body = nn.Sequential(*layers)
-        self.embed = nn.Sequential(
-            convolve(channels, squeeze, size=1),
-            nn.ReLU(),
+        if ends == "average":
+            last = [nn.AdaptiveAvgPool2d(1), convolve(channels, features, size=1)]
+        else:
             # As wide as what is left of the picture, so each place has weights of its own.
-            convolve(squeeze, features, size=side >> len(widths), padding=0),
-            nn.ReLU(),
-            nn.Flatten(),
-        )
+            left = side >> halvings
+            last = [convolve(channels, squeeze, size=1), nn.ReLU()]
+            last += [convolve(squeeze, features, size=left, padding=0)]
+        self.embed = nn.Sequential(*last, nn.ReLU(), nn.Flatten())
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, labels)
         self.features_width = features

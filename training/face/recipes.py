@@ -20,6 +20,10 @@ class Net:
 
     widths: list[int]
     blocks: list[int]
+    whole: bool
+    shrink: str
+    plain: bool
+    ends: str
     squeeze: int
     features: int
     dropout: float
@@ -50,7 +54,9 @@ class Distil:
     """Learning from what other networks answer (Hinton et al. 2015)."""
 
     teachers: list[str]
-    """Run folders; their probabilities are averaged. None: no distillation."""
+    """Run folders or model folders, for folds recipes. Their probabilities are averaged."""
+    mirrored: bool
+    """Each answers for the mirror image too."""
     share: float
     temperature: float
 

@@ -1,6 +1,6 @@
 """Training of the expression network, from the data to the averaged weights. Reads top to bottom.
 
-A killed run goes on where its last whole epoch ended and ends with the weights it would have had: every
+A killed run goes on from its last checkpoint and ends with the weights it would have had: every
 epoch draws its chance from its own seed, so no generator state has to survive.
 """
 
@@ -10,7 +10,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,11 +28,14 @@ from edge.manifest import ImageInput
 from edge.types import LABELS, FloatArray, SettingsError
 from training.devices import Device
 from training.face import fer2013, recipes
-from training.face.augment import augment, mix, normalise
+from training.face.augment import Chance, augment, mix, normalise
 from training.face.fer2013 import Faces
 from training.face.net import FaceNet
-from training.face.recipes import Config
+from training.face.recipes import Config, Distil, Optimiser
 from training.loop import follow, save, schedule
+
+CHECKPOINT_SECONDS = 30.0
+"""Least time between two checkpoints, which on a GPU would take longer to write than an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,16 @@ class Examples:
     """N x 8 shares of the FER+ voters, or zeros."""
 
     def batches(self, size: int, place: Device, random: Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All examples once, in random order; of each batch the part that *place* works on."""
+        """All examples, in random order; of each batch the part that *place* works on.
+
+        The last batch is filled up from the beginning: a compiled network wants batches of one size.
+        """
         order = torch.randperm(len(self.light), generator=random)
-        for start in range(0, len(order), size):
-            rows = order[start : start + size][place.rank :: place.world]
-            chosen = (self.light[rows], self.wanted[rows], self.votes[rows])
-            light, wanted, votes = (part.to(place.device, non_blocking=True) for part in chosen)
-            yield light, wanted, votes
+        missing = -len(order) % min(size, len(order))
+        order = torch.cat([order, order[:missing]]).to(self.light.device)
+        for rows in torch.split(order, size):
+            mine = rows[place.rank :: place.world]
+            yield self.light[mine], self.wanted[mine], self.votes[mine]
 
 
 class Learner(nn.Module):
@@ -73,27 +79,30 @@ class Learner(nn.Module):
 class Teachers:
     """Finished networks whose averaged answer another one learns (Hinton et al. 2015).
 
-    Each answers for a face and for its mirror image. A run's network answers in torch; a model folder's int8
-    file answers through the kit's runtime.
+    A run's network answers in torch; a model folder's int8 file answers through the kit's runtime.
     """
 
-    def __init__(self, folders: Sequence[str], temperature: float, place: Device) -> None:
-        self._teachers = [self._teacher(Path(folder), place) for folder in folders]
-        self._temperature, self._place = temperature, place
+    def __init__(self, how: Distil, place: Device) -> None:
+        self._teachers = [self._teacher(Path(folder), place) for folder in how.teachers]
+        self._how, self._place = how, place
 
     def __call__(self, light: Tensor) -> Tensor:
         """Probabilities at the temperature, N x labels, for faces of N x 1 x H x W, 0 black and 1 white."""
-        both = torch.cat([light, light.flip(3)])
+        views = 2 if self._how.mirrored else 1
+        seen = torch.cat([light, light.flip(3)][:views])
         with torch.no_grad(), self._place.autocast():
-            answers = [answer(normalise(both, spec)) for answer, spec in self._teachers]
-        probs = [(answer.float() / self._temperature).softmax(1) for answer in answers]
-        return torch.stack([half for answer in probs for half in answer.chunk(2)]).mean(0)
+            answers = [answer(normalise(seen, spec)) for answer, spec in self._teachers]
+        probs = [(answer.float() / self._how.temperature).softmax(1) for answer in answers]
+        return torch.stack([view for answer in probs for view in answer.chunk(views)]).mean(0)
 
     @staticmethod
     def _teacher(folder: Path, place: Device) -> tuple[Callable[[Tensor], Tensor], ImageInput]:
         if not (folder / "model.toml").exists():
             net, spec = load_net(folder)
-            return net.to(place.device), spec
+            net.to(place.device)
+            if place.device.type == "cuda":
+                net.compile()
+            return net, spec
         model = manifest.load(folder)
         if not isinstance(model.input, ImageInput):
             raise SettingsError(f"{folder}: is a model for {model.task}, and teaches no expressions")
@@ -157,40 +166,22 @@ def train(
     if config.start:
         learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
     average = copy.deepcopy(learner)
-    teachers = Teachers(config.distil.teachers, config.distil.temperature, place)
-    examples = Examples(
-        light=lit(training, config.input),
-        wanted=torch.from_numpy(fer2013.targets(training, config.target.votes, len(labels))),
-        votes=torch.from_numpy(training.votes),
-    )
+    teachers = Teachers(config.distil, place)
+    examples = _examples(config, training, len(labels), place)
     x_public = tensor(public, config.input)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in learner.parameters() if p.ndim > 1]},
-        {"params": [p for p in learner.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.SGD(
-        groups,
-        lr=config.optimiser.rate,
-        momentum=config.optimiser.momentum,
-        weight_decay=config.optimiser.weight_decay,
-        nesterov=True,
-    )
+    optimiser = _optimiser(learner, config.optimiser, place)
     recipe = json.dumps(asdict(config))
 
-    first, seconds = 0, 0.0
-    if (run / "last.pt").exists():
-        state = torch.load(run / "last.pt", map_location=place.device, weights_only=True)
-        if state["config"] != recipe:
-            raise SettingsError(f"{run}: was begun with another recipe; name another --run folder")
-        learner.load_state_dict(state["learner"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        first, seconds = state["epoch"] + 1, state["seconds"]
+    parts: dict[str, Any] = {"learner": learner, "average": average, "optimiser": optimiser}
+    first, seconds = _resume(run / "last.pt", recipe, parts, place)
+    if first_process:
+        _forget_after(run / "log.jsonl", first)
 
     model: nn.Module = learner
     if place.world > 1:
         model = DistributedDataParallel(learner)
     if place.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
         model.compile()  # on a CPU plain code is faster
     steps = math.ceil(len(training) / config.batch)
     bar = tqdm(
@@ -200,6 +191,7 @@ def train(
         disable=quiet or not first_process,
         mininterval=5,
     )
+    saved = time.monotonic()
     for epoch in range(first, config.epochs):
         began = time.monotonic()
         figures = _learn(
@@ -214,24 +206,27 @@ def train(
             place=place,
             bar=bar,
         )
-        seconds += time.monotonic() - began
+        took = time.monotonic() - began
+        seconds += took
         if not first_process:
             continue
+        figures["seconds"] = round(took, 1)
         if len(public):
             right = predict(average.net, x_public, place=place).argmax(1) == public.labels
             figures |= {"public_accuracy": round(float(right.mean()), 4)}
             bar.set_postfix_str(f"epoch {epoch} public {figures['public_accuracy']:.4f}")
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(figures) + "\n")
+        if epoch + 1 < config.epochs and time.monotonic() - saved < CHECKPOINT_SECONDS:
+            continue
+        saved = time.monotonic()
         save(
             {
                 "config": recipe,
                 "labels": list(labels),
-                "learner": learner.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
                 "epoch": epoch,
                 "seconds": seconds,
+                **{name: part.state_dict() for name, part in parts.items()},
             },
             run / "last.pt",
         )
@@ -242,6 +237,43 @@ def train(
         cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
         (run / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
     return average.net.cpu().eval()
+
+
+def _examples(config: Config, training: Faces, labels: int, place: Device) -> Examples:
+    wanted = fer2013.targets(training, config.target.votes, labels)
+    return Examples(
+        light=lit(training, config.input).to(place.device),
+        wanted=torch.from_numpy(wanted).to(place.device),
+        votes=torch.from_numpy(training.votes).to(place.device),
+    )
+
+
+def _resume(path: Path, recipe: str, parts: Mapping[str, Any], place: Device) -> tuple[int, float]:
+    """Load a checkpoint into the parts, if there is one; the next epoch, and the seconds spent so far."""
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, map_location=place.device, weights_only=True)
+    if state["config"] != recipe:
+        raise SettingsError(f"{path.parent}: was begun with another recipe; name another --run folder")
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["epoch"] + 1, state["seconds"]
+
+
+def _optimiser(learner: Learner, how: Optimiser, place: Device) -> torch.optim.Optimizer:
+    """Nesterov's gradient descent; only convolutions and matrices decay."""
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learner.parameters() if p.ndim > 1]},
+        {"params": [p for p in learner.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        groups,
+        lr=how.rate,
+        momentum=how.momentum,
+        weight_decay=how.weight_decay,
+        nesterov=True,
+        fused=place.device.type == "cuda",
+    )
 
 
 def _learn(
@@ -259,7 +291,7 @@ def _learn(
 ) -> dict[str, float]:
     """One epoch; returns its line of the log."""
     seed = config.seed * 100_003 + epoch
-    order, random = Generator().manual_seed(seed), Generator().manual_seed(seed * 64 + place.rank)
+    order, chance = Generator().manual_seed(seed), Chance(seed * 64 + place.rank, place.device)
     torch.manual_seed(seed * 64 + place.rank)  # dropout
     how, mixed = config.augment.at(epoch / config.epochs), config.augment.mixed(epoch / config.epochs)
     steps = math.ceil(len(examples.light) / config.batch)
@@ -268,12 +300,13 @@ def _learn(
     temperature, share = config.distil.temperature, config.distil.share
     scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision is torch.float16)
     model.train()
-    losses, right, seen = 0.0, 0.0, 0
+    # Summed where they arise: to ask a GPU for a number is to wait for it.
+    losses, right = torch.zeros((), device=place.device), torch.zeros((), device=place.device)
     for step, (plain, *targets) in enumerate(examples.batches(config.batch, place, order)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
             group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
-        light, (wanted, votes) = mix(augment(plain, how, random), targets, mixed, random)
+        light, (wanted, votes) = mix(augment(plain, how, chance), targets, mixed, chance)
         faces = normalise(light, config.input).contiguous(memory_format=torch.channels_last)
         with place.autocast():
             logits, vote_logits = model(faces)
@@ -288,16 +321,23 @@ def _learn(
         scaler.update()
         epochs_done = done * config.epochs
         follow(average, learner, min(config.optimiser.ema, epochs_done / (1 + epochs_done)))
-        losses += loss.item() * len(light)
-        right += (logits.argmax(1) == wanted.argmax(1)).sum().item()
-        seen += len(light)
+        losses += loss.detach()
+        right += (logits.argmax(1) == wanted.argmax(1)).float().mean()
         bar.update()
     return {
         "epoch": epoch,
         "rate": round(optimiser.param_groups[0]["lr"], 5),
-        "loss": round(losses / seen, 4),
-        "training_accuracy": round(right / seen, 4),
+        "loss": round(losses.item() / steps, 4),
+        "training_accuracy": round(right.item() / steps, 4),
     }
+
+
+def _forget_after(log: Path, epoch: int) -> None:
+    """Take out of a log what was done after the checkpoint that a run goes on from."""
+    if log.exists():
+        lines = log.read_text("utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]  # a kill may have torn the last one
+        log.write_text("".join(line for line in whole if json.loads(line)["epoch"] < epoch), "utf-8")
 
 
 def load_net(run: Path) -> tuple[FaceNet, ImageInput]:

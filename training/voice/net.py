@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from training.face.net import Residual, convolve
+from training.face.net import Block, convolve
 
 
 class VoiceNet(nn.Module):
@@ -31,7 +31,7 @@ class VoiceNet(nn.Module):
         layers: list[nn.Module] = [convolve(1, stem, size=5, stride=2), nn.ReLU()]
         bands, inputs = -(-mels // 2), stem
         for outputs in stages:
-            layers.append(Residual(inputs, outputs, stride=2))
+            layers.append(Block(inputs, outputs, stride=2))
             bands, inputs = -(-bands // 2), outputs
         self.body = nn.Sequential(*layers)
         self.read_out = nn.Sequential(
