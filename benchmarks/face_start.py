@@ -39,7 +39,7 @@ def network(shrinks_by: str, ends_in: str) -> FaceNet:
         side=SPEC.height,
         widths=WIDTHS,
         blocks=[1] * len(WIDTHS),
-        whole=False,
+        stem="shrink",
         shrink=shrinks_by,
         plain=False,
         ends=ends_in,

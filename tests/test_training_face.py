@@ -37,7 +37,7 @@ batch = 16
 [net]
 widths = [16, 16, 16]
 blocks = [1, 1, 1]
-whole = false
+stem = "shrink"
 shrink = "maximum"
 plain = false
 ends = "places"

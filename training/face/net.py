@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+STEMS = ("whole", "shrink", "fold")
 SHRINKS = ("maximum", "stride")
 ENDS = ("places", "average")
 
@@ -54,7 +55,8 @@ class FaceNet(nn.Module):
     """Logits and features of one grey face.
 
     Plain 3x3 convolutions rather than depthwise ones: at this size they train about four times as many
-    images a second on a CPU, and int8 kernels on Arm run them close to peak. The kit's network pools by
+    images a second on a CPU, and int8 kernels on Arm run them close to peak. The kit's network folds pixels
+    into channels, because the one convolution on the whole side took a third of its time, and pools by
     maximum instead of strides, and its last convolution knows one place of the face from another instead of
     an average over all of them: docs/experiments-face.md tells how much faster such a network learns. Its
     teachers differ from it and from each other in these choices, because networks of one kind make the same
@@ -66,7 +68,9 @@ class FaceNet(nn.Module):
         widths: channels of the stages, 16 or more each: torch 2.13 corrupts its heap when it trains narrower
             channels-last ones on several threads. Each stage works on half the side of the one before.
         blocks: blocks of each stage.
-        whole: the first stage works on the whole side; else on half of it.
+        stem: what is before the first stage. ``whole``: one convolution, and the stage works on the whole side.
+            ``shrink``: the same, and the stage shrinks to half as the later ones do. ``fold``: each 2 x 2 pixels
+            become four channels before that convolution, so nothing at all is done on the whole side.
         shrink: ``maximum`` of 2 x 2 before a stage, or ``stride`` of its first convolution.
         plain: no shortcuts beside the convolutions.
         ends: ``places`` that are weighed against each other, or their ``average``.
@@ -88,7 +92,7 @@ class FaceNet(nn.Module):
         side: int,
         widths: Sequence[int],
         blocks: Sequence[int],
-        whole: bool,
+        stem: str,
         shrink: str,
         plain: bool,
         ends: str,
@@ -97,15 +101,18 @@ class FaceNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        halvings = len(widths) - whole
+        halvings = len(widths) - (stem == "whole")
         if len(widths) != len(blocks) or side % 2**halvings:
             raise ValueError(f"{len(widths)} widths, {len(blocks)} blocks and side {side} do not fit")
-        if shrink not in SHRINKS or ends not in ENDS:
-            raise ValueError(f"shrink {shrink!r}, ends {ends!r}: {' or '.join(SHRINKS)}, {' or '.join(ENDS)}")
-        layers: list[nn.Module] = [convolve(1, widths[0]), nn.ReLU()]
+        for name, chosen, known in (("stem", stem, STEMS), ("shrink", shrink, SHRINKS), ("ends", ends, ENDS)):
+            if chosen not in known:
+                raise ValueError(f"{name} {chosen!r}: {', '.join(known)}")
+        folded = stem == "fold"
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)] if folded else []
+        layers += [convolve(4 if folded else 1, widths[0]), nn.ReLU()]
         channels = widths[0]
         for stage, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
-            halves = stage > 0 or not whole
+            halves = stage > 0 or stem == "shrink"
             if halves and shrink == "maximum":
                 layers.append(nn.MaxPool2d(2))
             for place in range(count):

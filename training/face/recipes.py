@@ -20,7 +20,7 @@ class Net:
 
     widths: list[int]
     blocks: list[int]
-    whole: bool
+    stem: str
     shrink: str
     plain: bool
     ends: str
