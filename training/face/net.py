@@ -68,9 +68,9 @@ class FaceNet(nn.Module):
         widths: channels of the stages, 16 or more each: torch 2.13 corrupts its heap when it trains narrower
             channels-last ones on several threads. Each stage works on half the side of the one before.
         blocks: blocks of each stage.
-        stem: what is before the first stage. ``whole``: one convolution, and the stage works on the whole side.
-            ``shrink``: the same, and the stage shrinks to half as the later ones do. ``fold``: each 2 x 2 pixels
-            become four channels before that convolution, so nothing at all is done on the whole side.
+        stem: what is before the first stage. ``whole``: one convolution, and the stage works on the whole
+            side. ``shrink``: the same, and the stage shrinks to half as the later ones do. ``fold``: each
+            2 x 2 pixels become four channels before that convolution; nothing works on the whole side.
         shrink: ``maximum`` of 2 x 2 before a stage, or ``stride`` of its first convolution.
         plain: no shortcuts beside the convolutions.
         ends: ``places`` that are weighed against each other, or their ``average``.
