@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from threading import Event as Flag
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from edge.events import SourceStatus
+from edge.events import SourceName, SourceStatus
 from edge.flow import Mailbox, OpenDevices
 from edge.sources import Camera, Microphone
 from edge.state.switches import Switches
 from edge.supervisor import Lane
 from edge.types import AudioBlock, EdgeError, Frame, SourceError, StuckError
 from edge.verdict import ABOUT, PictureJudge, SoundJudge, Verdict
-
-SourceName = Literal["camera", "microphone"]
 
 
 class Report(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from edge import doctor, vitals
-from edge.capture import Report, SourceName
+from edge.capture import Report
 from edge.checks import Language, Patient, Running
 from edge.contract.commands import (
     Answer,
@@ -31,6 +31,7 @@ from edge.events import (
     Reduced,
     Session,
     SourceDetail,
+    SourceName,
     SourceStatus,
     State,
     Switch,

@@ -25,6 +25,7 @@ MAX_BYTES = 65_536
 """Longest payload that anybody has to read."""
 
 Availability = Literal["online", "stopped", "offline"]
+SourceName = Literal["camera", "microphone"]
 SourceStatus = Literal["online", "recovering", "offline", "disabled"]
 TimeQuality = Literal["synced", "unsynced"]
 Suppressed = Literal["too_few_people", "nobody", "capture_off"]
@@ -141,6 +142,8 @@ class Info:
     """What the kit learned in the practice game, by sense."""
     learning: tuple[Learning, ...] = ()
     """How learning goes, by sense, while an adult's consent holds."""
+    absent: tuple[SourceName, ...] = ()
+    """Which of ``camera`` and ``microphone`` the kit's settings leave out; their status is ``offline``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from typing import TypeVar
 from edge import __version__, discovery, vitals
 from edge.brake import Brake
 from edge.broker.certificates import CertificateError, check_client
-from edge.capture import Capture, Report, SourceName
+from edge.capture import Capture, Report
 from edge.contract.commands import CROWDED, Command
 from edge.ears import Ears, make_ears
-from edge.events import SCHEMA, Adapted, Info, Learning, Model, Sense
+from edge.events import SCHEMA, Adapted, Info, Learning, Model, Sense, SourceName
 from edge.eyes import Eyes, make_eyes
 from edge.flow import Mailbox, OpenDevices
 from edge.manifest import Manifest
@@ -254,6 +254,7 @@ class Kit:
                 Learning(sense, one.rounds, one.next_at, one.refusal)
                 for sense, one in self.pupil.progress.items()
             ),
+            absent=tuple(name for name, present in self.has.items() if not present),
         )
 
     def _readers(self) -> dict[Sense, Manifest]:

@@ -79,6 +79,7 @@ def test_a_staged_class_has_a_mood_that_an_independent_client_can_read(
     info = from_json(Info, subscriber.payloads("suasana/k1/info")[-1])
     assert info.replay
     assert [model.task for model in info.models] == ["expression"]
+    assert info.absent == ("microphone",)
     from_json(Health, subscriber.payloads("suasana/k1/health")[-1])
     state = from_json(State, subscriber.payloads("suasana/k1/state")[-1])
     window = moods(subscriber)[-1]

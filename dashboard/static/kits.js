@@ -100,8 +100,8 @@ function card(kit, connected, found, name) {
 function switchOf(kit, name, usable) {
   const capture = kit.info?.capture;
   const on = capture?.[name] === "on";
-  const blocked = name !== "capture" && capture?.capture === "off";
   const state = name === "capture" ? (capture ? (on ? "on" : "off") : "unknown") : deviceState(kit, name);
+  const blocked = state === "none" || (name !== "capture" && capture?.capture === "off");
   const made = button("", () => toggle(kit, name), {
     class: "switch",
     role: "switch",

@@ -22,6 +22,7 @@ export function obstacle(kit, sense, connected) {
   if (kit.info.mode !== "practice") return "class";
   const device = sense === "voice" ? "microphone" : "camera";
   const state = deviceState(kit, device);
+  if (state === "none") return `${device}.none`;
   return state === "on" ? null : state === "off" || state === "closing" ? `${device}.off` : `${device}.missing`;
 }
 

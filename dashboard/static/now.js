@@ -22,6 +22,7 @@ export function describe(kit) {
   const { state, info } = kit;
   if (info?.capture.capture === "off") return still("paused", "now.paused");
   if (info?.mode === "practice") return still("paused", "now.practice");
+  if (info?.absent.includes("camera") && (!kit.fresh || state.suppressed)) return still("paused", "now.no_camera");
   if (info?.capture.camera === "off" && (!kit.fresh || state.suppressed)) return still("paused", "now.camera_off");
   const camera = kit.sources.camera;
   if (kit.state && (camera === "recovering" || camera === "offline") && (!kit.fresh || state.suppressed)) {

@@ -10,10 +10,12 @@ const DEVICES = ["camera", "microphone"];
 const asked = new Map(); // name -> {kit, value, timer}
 let trouble = null; // the key of the last complaint
 
-// on, off, closing, recovering, missing or unknown. Switched off is off only when the kit has released the device.
+// on, off, closing, recovering, missing, none or unknown. None: the kit is set up without one.
+// Switched off is off only when the kit has released the device.
 export function deviceState(kit, name) {
   if (!kit || kit.phase !== "online" || !kit.info) return kit?.phase === "stopped" ? "off" : "unknown";
-  const { capture } = kit.info;
+  const { absent, capture } = kit.info;
+  if (absent.includes(name)) return "none";
   if (capture.capture === "off" || capture[name] === "off") {
     return { disabled: "off", offline: "off" }[kit.sources[name]] ?? (kit.sources[name] ? "closing" : "unknown");
   }
@@ -36,7 +38,7 @@ export function showSwitches(kit, connected) {
     }
     const button = find(`.switch[data-switch=${name}]`);
     setAttribute(button, "aria-checked", String(capture?.[name] === "on"));
-    button.disabled = !usable || capture.capture === "off";
+    button.disabled = !usable || state === "none" || capture.capture === "off";
     setAttribute(button, "aria-busy", asked.has(name) ? "true" : null);
   }
   const paused = capture?.capture === "off";

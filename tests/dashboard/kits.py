@@ -184,6 +184,8 @@ class FakeKit:
             self.tell(f"source/{source}/status", self._status(source))
 
     def _status(self, source: str) -> str:
+        if source in self.settings.get("absent", ()):
+            return "offline"
         on = self.capture["capture"] == "on" and self.capture[source] == "on"
         return "online" if on or not self.releases else "disabled"
 

@@ -222,6 +222,26 @@ def test_the_camera_alone_can_be_switched_off(page, make_kit):
     assert kit.commands == [("camera", "off", False)]
 
 
+def test_what_a_kit_is_set_up_without_is_not_called_unplugged(page, make_kit):
+    kit = make_kit(absent=["microphone"])
+    kit.introduce()
+    reads(page, "#light-microphone", "tidak dipasang")
+    assert page.text("#row-microphone .status") == "tidak dipasang"
+    assert page.run("document.querySelector('[data-switch=microphone]').disabled")
+    assert not page.run("document.querySelector('[data-switch=camera]').disabled")
+    page.run("location.hash = 'kits'")
+    reads(page, "[data-screen=kits] .switches", "tidak dipasang")
+    assert page.text("[data-screen=kits] .cares") == "Semua baik."
+    page.run("location.hash = 'now'")
+    page.click("[data-language=en]")
+    reads(page, "#light-microphone", "none set up")
+    kit.settings = {"absent": ["camera"]}
+    kit.introduce()
+    reads(page, "#light-camera", "none set up")
+    reads(page, "#word", "No camera")
+    assert "cable" not in page.text("#why")
+
+
 def test_a_camera_that_is_not_released_yet_is_not_called_off(page, make_kit):
     kit = make_kit()
     kit.releases = False
