@@ -114,6 +114,8 @@ class Mqtt:
     """The kit's own certificate, where the broker wants one; ``suasana pair`` writes all of these."""
     key_file: str = ""
     """Its private key; not for everybody to read."""
+    registrar_port: int = 0
+    """Where the site makes the kit's next certificate, on the broker's machine; 0: nowhere."""
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: int = 15
 
@@ -242,6 +244,7 @@ class Settings:
             "mqtt.cert_file and mqtt.key_file",
             "given together",
         )
+        _require(0 <= self.mqtt.registrar_port <= 65535, "mqtt.registrar_port", "a port, or 0")
         _require(5 <= self.mqtt.keepalive_s <= 3600, "mqtt.keepalive_s", "5 to 3600 seconds")
         _require(100 <= self.outbox.max_events <= 10_000_000, "outbox.max_events", "100 to 10000000")
         _require(1 <= self.outbox.max_mb <= 10_000, "outbox.max_mb", "1 to 10000 MB")

@@ -107,7 +107,8 @@ put() { install -D -m "$1" "$2" "$tree/$3"; }
 put 755 systemd/broker.sh usr/lib/suasana/broker.sh
 put 644 systemd/suasana.service usr/lib/systemd/system/suasana.service
 put 644 systemd/suasana-dashboard.service usr/lib/systemd/system/suasana-dashboard.service
-for unit in suasana-site.service suasana-site-renew.service suasana-site-renew.timer; do
+for unit in suasana-renew.service suasana-renew.timer suasana-site.service suasana-site-registrar.service \
+    suasana-site-renew.service suasana-site-renew.timer; do
     put 644 "systemd/$unit" "usr/lib/systemd/system/$unit"
 done
 put 644 systemd/suasana.sysusers usr/lib/sysusers.d/suasana.conf

@@ -6,7 +6,8 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -17,7 +18,9 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from edge.site.access import Member
+from edge.site.door import listen
 from edge.site.folder import Site, Wishes
+from edge.site.registrar import Office, Registrar
 from tests.conftest import PATIENCE_S, _answers, eventually, free_port
 
 NOW = datetime.now(timezone.utc)
@@ -144,3 +147,23 @@ def turned_away(client: Client) -> bool:
             return False
     except (ssl.SSLError, ConnectionError):
         return True
+
+
+@contextmanager
+def running_registrar(
+    site: Site, *, wall: Callable[[], datetime] = lambda: NOW, door_port: int = 0
+) -> Iterator[Office]:
+    """A registrar that listens where the site's register says, by the clock *wall*."""
+    with (
+        Registrar(site, door_port=door_port, told=lambda _: None) as registrar,
+        listen(site.register().registrar_port) as listener,
+    ):
+        office = Office(registrar, wall=wall)
+        thread = threading.Thread(target=office.run, kwargs={"sockets": [listener]})
+        thread.start()
+        eventually(lambda: office.started)
+        try:
+            yield office
+        finally:
+            office.should_exit = True
+            thread.join(PATIENCE_S)

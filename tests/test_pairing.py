@@ -240,7 +240,9 @@ def test_a_kit_joins_and_its_settings_say_so(site: Site, kit: Path) -> None:
         for old, line in zip(before.splitlines(), kit.read_text("utf-8").splitlines(), strict=True)
         if old != line
     }
-    assert changed == {"kit", "url", "ca_file", "cert_file", "key_file"}, "comments stay"
+    assert changed == {"kit", "url", "ca_file", "cert_file", "key_file", "registrar_port"}, "comments stay"
+    assert wanted.mqtt.registrar_port == site.register().registrar_port
+    assert wanted.mqtt.cert_file == wanted.mqtt.key_file, "a renewal replaces both at one moment"
 
 
 def test_a_kit_that_joins_anew_keeps_no_old_key(site: Site, kit: Path) -> None:
@@ -491,8 +493,10 @@ def test_from_the_invitation_to_the_broker(
 
 def secrets_of(site: Site, kit: Path) -> Iterator[str]:
     """A line of every private key, none of which may turn up anywhere."""
-    for path in (*site.folder.rglob("*.key"), *kit.parent.rglob("*.key")):
-        yield path.read_text("utf-8").splitlines()[1]
+    keys = [*site.folder.rglob("*.key"), *kit.parent.rglob("kit.pem")]
+    assert len(keys) >= 3
+    for path in keys:
+        yield path.read_text("utf-8").partition("PRIVATE KEY-----\n")[2].splitlines()[0]
 
 
 def test_an_invitation_that_nobody_takes_ends(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

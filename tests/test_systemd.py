@@ -53,7 +53,15 @@ def test_a_reload_is_announced_as_systemd_wants_it(tmp_path: Path) -> None:
 # ── The units, as systemd judges them without booting; what they do is tested by `make test-deb` ─────────
 
 FOLDER = ROOT / "systemd"
-UNITS = ["suasana.service", "suasana-dashboard.service", "suasana-site.service"]
+UNITS = [
+    "suasana.service",
+    "suasana-dashboard.service",
+    "suasana-site.service",
+    "suasana-site-registrar.service",
+]
+"""That run all the time."""
+ROUNDS = ["suasana-renew.service"]
+"""That run now and then, sandboxed as well."""
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,13 +86,13 @@ def keys(unit: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS + ROUNDS)
 def test_the_exposure_is_at_most_two(unit: str) -> None:
     judged = analyze("security", "--offline=yes", "--threshold=20", "--no-pager", str(FOLDER / unit))
     assert judged.returncode == 0, judged.stdout.splitlines()[-2:]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS + ROUNDS)
 def test_systemd_understands_every_line(unit: str, tmp_path: Path) -> None:
     """The programs are not installed here, so they are replaced; nothing else is."""
     text = (FOLDER / unit).read_text("utf-8")

@@ -17,6 +17,8 @@ from typing import Any
 from edge.state import durable
 
 PRIVATE = 0o600
+NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
 
 
 class CertificateError(ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge.broker import certificates
 from edge.broker.visit import Address, Visit, VisitError, broker_address, locate, reach, resolve, shake_hands
 from edge.checks import Finding, Patient, finding
+from edge.settings import Mqtt
 
 ECHO = "response/doctor"
 """Below the kit's own name, where a test message disturbs nobody."""
@@ -30,6 +31,8 @@ BROKER_DAYS = 30
 """`suasana site renew` makes a new one from 60 days on: something did not call it."""
 OWN_DAYS = 90
 """A kit's own needs somebody to come, and holidays are long."""
+RENEWED_DAYS = 14
+"""The shortest is renewed with 20 days left: at this the renewal failed for a week."""
 
 USER = re.compile(r"//.*@")
 """Somebody may have written a password there, where it does not belong."""
@@ -51,22 +54,24 @@ def examine(patient: Patient) -> Iterator[Finding]:
         if address.tls:
             agreed = shake_hands(address)
             yield finding("broker.tls_ok", version=agreed.version)
-            yield from _ends(agreed.until, address.cert_file, time.time())
+            yield from _ends(agreed.until, mqtt, time.time())
         yield from _visit(address, settings.kit_name)
     except VisitError as error:
         id = KNOWN_CAUSES.get((error.stage, error.cause), f"broker.{error.stage}")
         yield finding(id, address=shown, reason=error.reason, kit=settings.kit_name)
 
 
-def _ends(broker_until: float, cert_file: str, now: float) -> Iterator[Finding]:
+def _ends(broker_until: float, mqtt: Mqtt, now: float) -> Iterator[Finding]:
     """Certificates that run out before somebody may look here again."""
     left = int((broker_until - now) / DAY_S)
     if left < BROKER_DAYS:
         yield finding("broker.tls_soon", days=left)
-    if not cert_file:
+    if not mqtt.cert_file:
         return
-    left = int((certificates.read(Path(cert_file).read_bytes()).until.timestamp() - now) / DAY_S)
-    if left < OWN_DAYS:
+    left = int((certificates.read(Path(mqtt.cert_file).read_bytes()).until.timestamp() - now) / DAY_S)
+    if mqtt.registrar_port and left < RENEWED_DAYS:
+        yield finding("broker.certificate_late", days=left)
+    elif not mqtt.registrar_port and left < OWN_DAYS:
         yield finding("broker.certificate_soon", days=left)
 
 

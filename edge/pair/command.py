@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import ipaddress
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from edge.broker.invitation import Invitation
     from edge.pair.joining import Paired
 
-DROP_IN = Path("/etc/systemd/system/suasana.service.d/broker.conf")
+SERVICES = ("suasana.service", "suasana-renew.service")
+DROP_INS = Path("/etc/systemd/system")
+DROP_IN = "broker.conf"
 UNIT = Path("/usr/lib/systemd/system/suasana.service")
 NEIGHBOURS = "224.0.0.251 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16"
 """Multicast DNS, and the networks that it can lead to."""
@@ -43,6 +46,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="look for the broker at every connection: it moves",
     )
     pair.add_argument(
+        "--renew",
+        action="store_true",
+        help="no invitation: another certificate, if the one it has ends soon",
+    )
+    pair.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
@@ -57,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     from edge.remote import INSTALLED  # noqa: PLC0415
 
     settings = arguments.config or (INSTALLED if INSTALLED.exists() else Path("kit.toml"))
+    if arguments.renew:
+        return _renew(arguments, settings)
     invitation = _invitation(arguments, settings)
     door = _door(arguments.address, invitation.port) if arguments.address else None
     paired = pair(invitation, settings, door=door, discover=arguments.discover)
@@ -69,6 +79,21 @@ def run(arguments: argparse.Namespace) -> int:
         _widen_sandbox(paired)
         print("now:  sudo systemctl daemon-reload && sudo systemctl restart suasana")
     return 0 if let_in else 1
+
+
+def _renew(arguments: argparse.Namespace, settings: Path) -> int:
+    """What a timer does daily; the daemon takes the new one up by a reload."""
+    from edge.pair.renewal import renew  # noqa: PLC0415
+    from edge.remote import INSTALLED  # noqa: PLC0415
+
+    if arguments.token or arguments.camera is not None or arguments.address or arguments.discover:
+        raise EdgeError("--renew asks the site that this kit is paired with; it takes --config only")
+    done = renew(settings)
+    print(done.shown)
+    if done.renewed and settings.absolute() == INSTALLED and UNIT.exists():
+        command = ["systemctl", "--no-block", "try-reload-or-restart", SERVICES[0]]
+        subprocess.run(command, check=False)  # noqa: S603 -- what failed there stands in the journal
+    return 0
 
 
 def _invitation(arguments: argparse.Namespace, settings: Path) -> Invitation:
@@ -124,8 +149,10 @@ def _widen_sandbox(paired: Paired) -> None:
         return
     else:
         allowed = paired.address
-    try:
-        DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-        DROP_IN.write_text(f"# Written by `suasana pair`.\n[Service]\nIPAddressAllow={allowed}\n", "utf-8")
-    except OSError as error:
-        raise EdgeError(f"{DROP_IN}: {error.strerror}; sudo may help") from error
+    for service in SERVICES:
+        path = DROP_INS / f"{service}.d" / DROP_IN
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"# Written by `suasana pair`.\n[Service]\nIPAddressAllow={allowed}\n", "utf-8")
+        except OSError as error:
+            raise EdgeError(f"{path}: {error.strerror}; sudo may help") from error

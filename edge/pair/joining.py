@@ -47,11 +47,11 @@ else:
 STEP_S = 10.0
 """Patience with each answer."""
 LONGEST_BYTES = 65_536
-NO_CHECK_TIME = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python has no name."""
 CLOCKS_AGREE = timedelta(minutes=1)
 SERVICE = "suasana"
 """The user and the group of an installed kit."""
+OURS = {"kit.pem", "kit.pem.next", "kit.key", "ca.pem"}
+"""What a pairing and a renewal put into a folder; kit.key in earlier versions."""
 ELSEWHERE = "somebody may be in between, or the invitation is another site's; nothing was told to it"
 
 
@@ -109,7 +109,7 @@ def pair(
     ahead = timedelta(seconds=clock() - float(said["now"]))
     try:
         folder = _store(settings.parent, made, key, authority)
-        _write_settings(settings, before, str(said["kit"]), where, folder)
+        _write_settings(settings, before, str(said["kit"]), where, folder, registrar=said.get("registrar", 0))
     except OSError as error:
         raise PairError(f"{error.filename or settings}: {error.strerror or error}; sudo may help") from error
     _forget_others(folder)
@@ -158,7 +158,7 @@ def _join(
 ) -> tuple[Mapping[str, Any], str]:
     """What the site answers, and the address that it did it from."""
     verified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    verified.verify_flags |= NO_CHECK_TIME
+    verified.verify_flags |= certificates.NO_CHECK_TIME
     verified.load_verify_locations(cadata=authority.decode("ascii"))
     status, body, address = _ask(host, port, verified, "/join", json.dumps(asked).encode())
     told = read(body.decode("utf-8", "replace"))
@@ -203,12 +203,14 @@ def _ask(
 def _judge(said: Mapping[str, Any], key: bytes, authority: bytes) -> bytes:
     """The certificate, when everything that the site says can be what it should be."""
     certificate = str(said.get("certificate", "")).encode()
-    port, now = said.get("port"), said.get("now")
+    port, registrar, now = said.get("port"), said.get("registrar", 0), said.get("now")
     holds = (
         KIT_NAME.fullmatch(str(said.get("kit", "")))
         and KIT_NAME.fullmatch(str(said.get("site", "")))
         and isinstance(port, int)
         and 1 <= port <= 65535
+        and isinstance(registrar, int)
+        and 0 <= registrar <= 65535
         and isinstance(now, int | float)
         and certificates.belong_together(certificate, key)
         and certificates.is_signed_by(certificate, authority)
@@ -241,8 +243,8 @@ def _store(beside: Path, certificate: bytes, key: bytes, authority: bytes) -> Pa
     """A new folder for each pairing: what is in use stays as it is until the settings name this one."""
     folder = beside.absolute() / f"broker-{certificates.read(certificate).serial[:12]}"
     folder.mkdir(mode=0o700)
-    certificates.write_private(folder / "kit.key", key)
-    certificates.write_private(folder / "kit.pem", certificate)
+    # Key and certificate in one file, so that a renewal puts both in place at once.
+    certificates.write_private(folder / "kit.pem", certificate + key)
     certificates.write_private(folder / "ca.pem", authority)
     group = _group(beside)
     if group is not None:
@@ -264,15 +266,16 @@ def _group(beside: Path) -> int | None:
     return None
 
 
-def _write_settings(path: Path, before: str, kit: str, url: str, folder: Path) -> None:
+def _write_settings(path: Path, before: str, kit: str, url: str, folder: Path, *, registrar: int) -> None:
     import tomlkit  # noqa: PLC0415 -- keeps comments, which nothing else here needs
 
     document = tomlkit.parse(before)
     document["kit"] = kit
     mqtt: Any = document.setdefault("mqtt", tomlkit.table())
     mqtt["url"] = url
-    for key, name in (("ca_file", "ca.pem"), ("cert_file", "kit.pem"), ("key_file", "kit.key")):
+    for key, name in (("ca_file", "ca.pem"), ("cert_file", "kit.pem"), ("key_file", "kit.pem")):
         mqtt[key] = str(folder / name)
+    mqtt["registrar_port"] = registrar
     if mqtt.get("password_file"):
         mqtt["password_file"] = ""
     text = tomlkit.dumps(document)
@@ -291,7 +294,7 @@ def _write_settings(path: Path, before: str, kit: str, url: str, folder: Path) -
 def _forget_others(folder: Path) -> None:
     """Keys of earlier pairings, which no settings name any more."""
     for old in folder.parent.glob("broker-????????????"):
-        if old != folder and {one.name for one in old.iterdir()} <= {"kit.key", "kit.pem", "ca.pem"}:
+        if old != folder and {one.name for one in old.iterdir()} <= OURS:
             shutil.rmtree(old, ignore_errors=True)
 
 

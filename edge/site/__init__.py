@@ -4,6 +4,7 @@
     access       members -> Mosquitto's access list and passwords   (pure)
     folder       all of it on disk, and what `suasana site` does to it
     door         lets invited kits in: `suasana site invite`
+    registrar    open all the time, to members only: their next certificates, invitations for a dashboard
     command      the command line
 
 The kit's side is edge.pair.

@@ -47,6 +47,15 @@ class Member:
     """Kits that a program sees; empty for all of the site's."""
     password: str = ""
     """Hashed, as it stands in Mosquitto's file."""
+    former: tuple[tuple[str, str], ...] = ()
+    """Serials of certificates before the present one, and when they run out: they count until then."""
+    invites: bool = False
+    """A dashboard that may invite kits in the site's name."""
+
+    @property
+    def serials(self) -> tuple[str, ...]:
+        """Of every certificate that counts, the present one first."""
+        return (*((self.serial,) if self.serial else ()), *(serial for serial, _ in self.former))
 
 
 def access_list(members: Iterable[Member], revoked: Iterable[str]) -> str:

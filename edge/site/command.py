@@ -38,6 +38,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="PORT",
         help="let programs without a certificate in here, with a random password each (default: nowhere)",
     )
+    create.add_argument(
+        "--registrar-port",
+        type=_port,
+        default=8886,
+        metavar="PORT",
+        help="where kits renew their certificates (default: %(default)s)",
+    )
+    create.add_argument(
+        "--kit-days",
+        type=_days,
+        default=1825,
+        metavar="N",
+        help="how long a kit's certificate lasts; 60 or more (default: %(default)s)",
+    )
 
     kit = _verb(
         verbs, "add-kit", "make a kit's key and certificate here, for who cannot use `pair`", add_kits
@@ -52,6 +66,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--kit", action="append", default=[], metavar="NAME", help="only this one; repeat it"
     )
     program.add_argument("--password", action="store_true", help="a password instead of a certificate")
+    program.add_argument(
+        "--invites", action="store_true", help="a dashboard on which an admin may invite kits"
+    )
     program.add_argument("--replace", action="store_true", help="make what it has worthless")
 
     invite = _verb(verbs, "invite", "let kits pair: a QR code and a token, for minutes", invite_kits)
@@ -69,6 +86,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     invite.add_argument("--save", type=Path, metavar="FILE", help="the QR code as .png or .svg, too")
     invite.add_argument(
         "--replace", action="store_true", help="for a kit that joins anew: what it had is worthless"
+    )
+
+    registrar = _verb(
+        verbs,
+        "registrar",
+        "renew kits' certificates, and invite kits from a dashboard, until it is ended",
+        run_registrar,
+    )
+    registrar.add_argument(
+        "--minutes", type=_minutes, default=10.0, metavar="N", help="of an invitation (default: %(default)g)"
+    )
+    registrar.add_argument(
+        "--door-port", type=_port, default=8884, metavar="PORT", help="open meanwhile (default: %(default)s)"
     )
 
     revoke = _verb(verbs, "revoke", "nobody of this name gets in any more", revoke_member)
@@ -96,11 +126,19 @@ def create_site(site: Site, arguments: argparse.Namespace, now: datetime) -> int
     """``suasana site create``."""
     from edge.site.folder import Wishes  # noqa: PLC0415 -- cryptography takes its time
 
-    wishes = Wishes(arguments.name, tuple(arguments.host), arguments.port, arguments.password_port)
+    wishes = Wishes(
+        arguments.name,
+        tuple(arguments.host),
+        arguments.port,
+        arguments.password_port,
+        arguments.registrar_port,
+        arguments.kit_days,
+    )
     made = site.create(site.folder, wishes, now)
     register = made.register()
     print(f"{register.name}: {', '.join(register.hosts)}; port {register.port}")
     print(f"start it:    mosquitto -c {made.broker}/mosquitto.conf")
+    print(f"and with it: suasana site registrar {made.folder}   (renews certificates)")
     print(f"keep safe:   {made.folder}/authority.key signs everything; a copy belongs into a safe")
     return 0
 
@@ -118,7 +156,9 @@ def add_program(site: Site, arguments: argparse.Namespace, now: datetime) -> int
     """``suasana site add-program``."""
     from edge.site.access import Member  # noqa: PLC0415
 
-    member = Member(arguments.name, arguments.role, reads=tuple(arguments.kit))
+    member = Member(arguments.name, arguments.role, reads=tuple(arguments.kit), invites=arguments.invites)
+    if arguments.invites and (arguments.role != "dashboard" or arguments.password):
+        raise EdgeError("--invites is for --role dashboard, which shows a certificate")
     if arguments.password:
         print(site.add_by_password(member, now, replaces=arguments.replace))
     else:
@@ -143,6 +183,13 @@ def invite_kits(site: Site, arguments: argparse.Namespace, _now: datetime) -> in
             arguments.save,
         ),
     )
+
+
+def run_registrar(site: Site, arguments: argparse.Namespace, _now: datetime) -> int:
+    """``suasana site registrar``."""
+    from edge.site.registrar import serve  # noqa: PLC0415
+
+    return serve(site, door_port=arguments.door_port, lasts_s=arguments.minutes * 60)
 
 
 def revoke_member(site: Site, arguments: argparse.Namespace, now: datetime) -> int:
@@ -183,6 +230,7 @@ def show_site(site: Site, _arguments: argparse.Namespace, now: datetime) -> int:
         else:
             ends = "password"
         kits = f"; {', '.join(member.reads)}" if member.reads else ""
+        kits += "; invites kits" if member.invites else ""
         print(f"{member.name:<20} {member.role:<15} {ends}{kits}")
     for _, name in register.revoked:
         print(f"{name:<20} revoked")
@@ -227,6 +275,13 @@ def _minutes(text: str) -> float:
     if not 0 < minutes <= 60:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes up to 60")
     return minutes
+
+
+def _days(text: str) -> int:
+    """At least what leaves time to notice: a third of it, before a certificate is over."""
+    if not text.isdigit() or not 60 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 60 to 3650")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -1,7 +1,7 @@
 """The door of a site: a small HTTPS server that is open while somebody is invited, and no longer.
 
     GET  /authority    the site's certificate authority, PEM; public
-    POST /join         {"secret", "request"} -> {"site", "kit", "port", "certificate", "now"}
+    POST /join         {"secret", "request"} -> {"site", "kit", "port", "registrar", "certificate", "now"}
 
 A kit first takes the authority and compares it with the fingerprint in its invitation; only then does it
 speak to the same address again, now verified, and says the secret. Who sits in between hears nothing of use.
@@ -99,19 +99,31 @@ class Door:
         """
         self.site.check_new(member, replaces=replaces)
         secret = make_secret()
-        self._guests[_hash(secret)] = Guest(member, self._clock() + self._lasts_s, replaces)
+        with self._lock:
+            self._guests[_hash(secret)] = Guest(member, self._clock() + self._lasts_s, replaces)
         return Invitation(host, port, self.fingerprint[:FINGERPRINT_BYTES], secret)
+
+    def withdraw(self, name: str) -> bool:
+        """Take back what *name* was invited with and did not use; False when there was nothing."""
+        with self._lock:
+            unused = [key for key, one in self._guests.items() if one.member.name == name and not one.answer]
+            for key in unused:
+                del self._guests[key]
+            return bool(unused)
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """Who may still come."""
         now = self._clock()
-        return tuple(one.member.name for one in self._guests.values() if not one.answer and now < one.until)
+        with self._lock:
+            guests = list(self._guests.values())
+        return tuple(one.member.name for one in guests if not one.answer and now < one.until)
 
     @property
     def joined(self) -> tuple[str, ...]:
         """Who came."""
-        return tuple(one.member.name for one in self._guests.values() if one.answer)
+        with self._lock:
+            return tuple(one.member.name for one in self._guests.values() if one.answer)
 
     def join(self, secret: str, request: bytes, *, sender: str, wall: datetime) -> dict[str, object]:
         """What a kit is told that knows a secret; the same again to the same key, should an answer get lost.
@@ -152,6 +164,7 @@ class Door:
             "site": register.name,
             "kit": guest.member.name,
             "port": register.port,
+            "registrar": register.registrar_port,
             "certificate": made.certificate.decode(),
         }
 
@@ -186,7 +199,7 @@ def application(
     async def join(request: Request) -> Response:
         sender = request.client.host.removeprefix("::ffff:") if request.client else ""
         try:
-            secret, asked = await asyncio.wait_for(_read(request), PATIENCE_S)
+            secret, asked = await asyncio.wait_for(_read_join(request), PATIENCE_S)
             at = wall()
             told = await asyncio.to_thread(door.join, secret, asked, sender=sender, wall=at)
         except RefusedError as refusal:
@@ -215,6 +228,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 lifespan="off",
+                proxy_headers=False,  # or who knocks could say that it is somebody else
                 limit_concurrency=100,
                 timeout_keep_alive=5,
                 timeout_graceful_shutdown=5,
@@ -222,7 +236,7 @@ class Server(uvicorn.Server):
                 ssl_keyfile=site.broker / "broker.key",
             )
         )
-        self._door = door
+        self.door = door
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
@@ -230,12 +244,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _look(self) -> None:
-        if not self._door.waiting:
+        if not self.door.waiting:
             self.should_exit = True
 
 
-def listen(port: int) -> socket.socket:
-    """A socket that hears both kinds of address.
+def listen(
+    port: int, *, what: str = "is another invitation open? --door-port takes another"
+) -> socket.socket:
+    """A socket that hears both kinds of address; *what* is asked should the port be taken.
 
     Raises:
         SiteError: the port is taken.
@@ -245,12 +261,15 @@ def listen(port: int) -> socket.socket:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except OSError as error:
-        raise SiteError(
-            f"port {port}: {error.strerror}; is another invitation open? --door-port takes another"
-        ) from error
+        raise SiteError(f"port {port}: {error.strerror}; {what}") from error
 
 
-async def _read(request: Request) -> tuple[str, bytes]:
+async def read_table(request: Request) -> dict[str, object]:
+    """The body as a JSON object.
+
+    Raises:
+        RefusedError: too long, or none.
+    """
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -258,9 +277,16 @@ async def _read(request: Request) -> tuple[str, bytes]:
             raise RefusedError(413, "too long")
     try:
         table = json.loads(body)
-        secret, asked = table["secret"], table["request"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RefusedError(400, "not a request to join") from error
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "not a JSON object") from error
+    if not isinstance(table, dict):
+        raise RefusedError(400, "not a JSON object")
+    return table
+
+
+async def _read_join(request: Request) -> tuple[str, bytes]:
+    table = await read_table(request)
+    secret, asked = table.get("secret"), table.get("request")
     if not isinstance(secret, str) or not isinstance(asked, str):
         raise RefusedError(400, "not a request to join")
     return secret.strip().upper(), asked.encode()

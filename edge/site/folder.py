@@ -19,24 +19,32 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from edge.broker import certificates
 from edge.broker.beacon import Place, avahi
 from edge.events import KIT_NAME
 from edge.site.access import PROGRAM_NAME, Member, access_list, hash_password, password_lines
-from edge.site.authority import DAY, Authority
+from edge.site.authority import CLIENT, DAY, Authority
 from edge.types import EdgeError
 
 RENEW = 60 * DAY
 """A broker's certificate that is valid for longer is left alone."""
 BROKER_USER = "mosquitto"
+INSTALLED, UNIT = Path("/var/lib/suasana-site"), "suasana-site.service"
+"""The site that the package's service runs."""
+KIT_DAYS = CLIENT // DAY
+REGISTRAR_PORT = 8886
+MOST_CERTIFICATES = 100
+"""Of one member: somebody asks for another one again and again."""
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
 
 
@@ -57,6 +65,16 @@ class Register:
     members: tuple[Member, ...] = ()
     revoked: tuple[tuple[str, str], ...] = ()
     """Serial and name of certificates that count no more."""
+    registrar_port: int = REGISTRAR_PORT
+    """Where members get their next certificate; ``suasana site registrar`` listens there."""
+    kit_days: int = KIT_DAYS
+    """How long a kit's certificate lasts."""
+    changed: str = ""
+    """When this was written last, by this machine's clock, RFC 3339."""
+
+    def holder(self, serial: str) -> Member | None:
+        """Whose certificate this is; nobody's once it was revoked."""
+        return next((one for one in self.members if serial in one.serials), None)
 
     def member(self, name: str) -> Member | None:
         """Who has this name."""
@@ -70,10 +88,8 @@ class Register:
         """Nobody has this name any more."""
         gone = self.member(name)
         left = tuple(one for one in self.members if one.name != name)
-        revoked = self.revoked
-        if gone is not None and gone.serial:
-            revoked = (*revoked, (gone.serial, name))
-        return replace(self, members=left, revoked=revoked)
+        serials = gone.serials if gone is not None else ()
+        return replace(self, members=left, revoked=(*self.revoked, *((serial, name) for serial in serials)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,8 @@ class Wishes:
     """Empty takes this machine's."""
     port: int = 8883
     password_port: int | None = None
+    registrar_port: int = REGISTRAR_PORT
+    kit_days: int = KIT_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,14 @@ class Site:
             authority = Authority.found(wishes.name, now)
             certificates.write_private(folder / "authority.key", authority.key)
             (folder / "authority.pem").write_bytes(authority.certificate)
-            register = Register(wishes.name, hosts, wishes.port, wishes.password_port)
+            register = Register(
+                wishes.name,
+                hosts,
+                wishes.port,
+                wishes.password_port,
+                registrar_port=wishes.registrar_port,
+                kit_days=wishes.kit_days,
+            )
             site._certify_broker(authority, register, now)
             site._write(register, authority, now)
         return site
@@ -148,7 +173,7 @@ class Site:
         path = self.folder / "site.json"
         try:
             found = json.loads(path.read_text("utf-8"))
-            members = tuple(Member(**{**one, "reads": tuple(one["reads"])}) for one in found.pop("members"))
+            members = tuple(_member(one) for one in found.pop("members"))
             hosts, revoked = (
                 tuple(found.pop("hosts")),
                 tuple((one, name) for one, name in found.pop("revoked")),
@@ -194,11 +219,44 @@ class Site:
         """
         with self._changing() as (register, authority):
             _check_new(register, member, replaces=replaces)
-            signed = authority.sign_client(member.name, request, now)
+            signed = authority.sign_client(member.name, request, now, lasts=_lasting(register, member))
             told = certificates.read(signed)
             member = replace(member, serial=told.serial, until=told.until.isoformat())
             self._write(register.with_member(member), authority, now)
         return Credentials(member, signed, authority.certificate)
+
+    def prolong(self, serial: str, request: bytes, now: datetime) -> Credentials:
+        """Sign another key of whoever holds the certificate *serial*, which counts as before.
+
+        Nothing is taken from a member here: the answer may get lost, and then it has the old one to ask again
+        with. All of its certificates are revoked together.
+
+        Raises:
+            SiteError: nobody holds it, or too many were made.
+            CertificateError: the request does not do.
+        """
+        with self._changing() as (register, authority):
+            member = register.holder(serial)
+            if member is None:
+                raise SiteError("nobody at this site holds this certificate")
+            living = tuple(
+                (old, until) for old, until in member.former if datetime.fromisoformat(until) > now
+            )
+            if len(living) >= MOST_CERTIFICATES:
+                raise SiteError(f"{member.name}: too many certificates; `site invite --replace` ends them")
+            signed = authority.sign_client(member.name, request, now, lasts=_lasting(register, member))
+            told = certificates.read(signed)
+            # What it asked with stays known when it ran out, for its answer may be on the way.
+            kept = tuple(one for one in member.former if one in living or one[0] == serial)
+            renewed = replace(
+                member,
+                serial=told.serial,
+                until=told.until.isoformat(),
+                former=((member.serial, member.until), *kept),
+            )
+            others = tuple(renewed if one is member else one for one in register.members)
+            self._write(replace(register, members=others), authority, now)
+        return Credentials(renewed, signed, authority.certificate)
 
     def add(self, member: Member, now: datetime, *, replaces: bool = False) -> Path:
         """Make key and certificate here, for who cannot be paired; the folder that holds them."""
@@ -291,8 +349,15 @@ class Site:
                 return False
             os.kill(pid, signal.SIGHUP)
         except (OSError, ValueError):
-            return False
+            return self._tell_through_manager()
         return True
+
+    def _tell_through_manager(self) -> bool:
+        """From a service that sees no other processes: by the service manager, which knows its broker."""
+        if self.folder != INSTALLED or not Path("/run/systemd/system").exists():
+            return False
+        command = ["systemctl", "reload", UNIT]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Register, Authority]]:
@@ -313,6 +378,7 @@ class Site:
 
     def _write(self, register: Register, authority: Authority, now: datetime) -> None:
         """The register, and every file that follows from it."""
+        register = replace(register, changed=now.isoformat())
         members = {one.name for one in register.members}
         revoked = [name for _, name in register.revoked if name not in members]
         texts = {
@@ -358,6 +424,18 @@ def own_hosts() -> tuple[str, ...]:
         except OSError:
             pass
     return tuple(hosts)
+
+
+def _member(table: dict[str, Any]) -> Member:
+    """As it stands in ``site.json``, whose lists are tuples here."""
+    reads, former = table.get("reads", ()), table.get("former", ())
+    return Member(
+        **{**table, "reads": tuple(reads), "former": tuple((serial, until) for serial, until in former)}
+    )
+
+
+def _lasting(register: Register, member: Member) -> timedelta:
+    return register.kit_days * DAY if member.role == "kit" else CLIENT
 
 
 def _check_new(register: Register, member: Member, *, replaces: bool) -> None:

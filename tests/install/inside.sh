@@ -28,7 +28,7 @@ room_is() { [ "$(hear 3 -C 1 -t 'suasana/+/info' | grep -o '"room":"[^"]*"')" = 
 
 finish() {
     [ $failed = 0 ] && echo "all ok"
-    journalctl -u suasana -u suasana-dashboard -u mosquitto --no-pager >/root/journal
+    journalctl -u 'suasana*' -u mosquitto --no-pager >/root/journal
     [ -n "${STAY:-}" ] || systemctl --no-block poweroff
     exit $failed
 }
@@ -106,6 +106,66 @@ check "and nothing in the state is root's then" bash -c "! find /var/lib/suasana
 check "the switch is obeyed" eventually bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/info' | grep '\"camera\":\"off\"'"
 suasana switch camera on --config /etc/suasana/kit.toml
 
+# ── A school's broker on this machine, and the kit paired with it ─────────────────────────────────────
+# Under an address that the daemon's sandbox does not allow before the pairing.
+site=/var/lib/suasana-site
+ip address add 10.77.0.1/32 dev lo
+mood_over_tls() {
+    mosquitto_sub -h 10.77.0.1 -p 8883 --cafile "$site/authority.pem" --cert "$site/clients/node_red/client.pem" \
+        --key "$site/clients/node_red/client.key" -W "$1" -t 'suasana/+/event' | grep -m1 '"type":"suasana.mood.v1"'
+}
+reloads() { journalctl -u suasana-site -o cat | grep -c 'Reloading config'; }
+listening() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
+cp -a /etc/suasana/kit.toml /root/room.toml
+check "a site's units wait until there is one" bash -c "systemctl start suasana-site suasana-site-registrar; ! systemctl is-active suasana-site suasana-site-registrar"
+check "a site is founded" suasana site create $site --name sekolah-1 --host 10.77.0.1 --kit-days 60
+check "its units start" systemctl enable -q --now suasana-site suasana-site-registrar suasana-site-renew.timer
+check "the broker and the registrar listen" eventually bash -c "$(declare -f listening); listening 8883 && listening 8886"
+check "the authority's key is not even seen from the broker" bash -c "[ \"\$(nsenter -t \$(systemctl show -P MainPID suasana-site) -m stat -c %a $site/authority.key)\" = 0 ]"
+check "the broker's certificate is looked after" systemctl start suasana-site-renew
+suasana site invite $site kelas-1a >/tmp/invitation 2>&1 &
+check "a kit is invited" eventually grep -q 'suasana pair SUASANA' /tmp/invitation
+suasana pair "$(sed -n 's/^suasana pair //p' /tmp/invitation)" >/tmp/paired 2>&1
+check "it pairs, and the broker lets it in" bash -c "cat /tmp/paired; grep -q 'a test message came back' /tmp/paired"
+check "its sandbox was opened for that address" bash -c "grep -qx IPAddressAllow=10.77.0.1 /etc/systemd/system/suasana.service.d/broker.conf && grep -qx IPAddressAllow=10.77.0.1 /etc/systemd/system/suasana-renew.service.d/broker.conf"
+pem=$(echo /etc/suasana/broker-*/kit.pem)
+check "its key is the daemon's group's at most" test "$(stat -c '%a %U:%G' "$pem")" = "640 root:suasana"
+suasana site add-program $site node_red --role reader >/tmp/program
+systemctl daemon-reload
+check "the daemon starts with it" systemctl restart suasana
+check "moods come over TLS" bash -c "site=$site; $(declare -f mood_over_tls); mood_over_tls 120"
+check "and nothing was refused by the sandbox" bash -c "! journalctl -u suasana -u suasana-site -u suasana-site-registrar -p warning -o cat | grep -iE 'not permitted|denied|read-only|bad system call'"
+check "it is too early for another certificate" bash -c "systemctl start suasana-renew && journalctl -u suasana-renew -o cat | grep '^valid until'"
+# The same kit, had it joined fifty days ago.
+/usr/lib/suasana/bin/python3 - "$pem" <<'EOF2'
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from edge.site.access import Member
+from edge.site.folder import Site, utc_now
+
+made = Site(Path("/var/lib/suasana-site")).add(Member("kelas-1a", "kit"), utc_now() - timedelta(days=50), replaces=True)
+Path(sys.argv[1]).write_bytes((made / "client.pem").read_bytes() + (made / "client.key").read_bytes())
+EOF2
+systemctl restart suasana
+check "moods come with ten days left" bash -c "site=$site; $(declare -f mood_over_tls); mood_over_tls 120"
+before=$(sha256sum "$pem") told=$(reloads) pid=$(main_pid)
+check "the certificate is renewed, in its sandbox" bash -c "systemctl start suasana-renew && journalctl -u suasana-renew -o cat | grep '^another certificate, valid until'"
+check "in place, for the same readers" bash -c "[ \"\$(sha256sum $pem)\" != '$before' ] && [ \"\$(stat -c '%a %U:%G' $pem)\" = '640 root:suasana' ]"
+check "the registrar's sandbox lets it tell the broker" eventually bash -c "$(declare -f reloads); [ \$(reloads) -gt $told ]"
+check "the daemon takes it up" eventually bash -c "journalctl -u suasana -o cat | grep 'new ones are good'"
+check "as the same process" bash -c "[ $(main_pid) = $pid ]"
+check "moods come over TLS again" bash -c "site=$site; $(declare -f mood_over_tls); mood_over_tls 120"
+check "the timer waits for the next day" systemctl is-active suasana-renew.timer
+suasana site revoke $site kelas-1a
+check "who is revoked is told so" bash -c "! systemctl start suasana-renew; journalctl -u suasana-renew -o cat | grep 'was revoked'"
+cp -a /root/room.toml /etc/suasana/kit.toml
+rm -r /etc/suasana/broker-* /etc/systemd/system/suasana.service.d /etc/systemd/system/suasana-renew.service.d
+systemctl daemon-reload
+systemctl restart suasana
+check "in a room of its own again" eventually bash -c "$(declare -f page hear); hear 5 -C 1 -t 'suasana/+/availability' | grep online"
+
 # ── Upgrade, remove, install again, purge ──────────────────────────────────────────────────────────────
 kept() { cat /etc/suasana/kit.toml /etc/suasana/mqtt.password /etc/suasana/dashboard.env /var/lib/suasana/kept | sha256sum; }
 echo mine >/var/lib/suasana/kept
@@ -115,15 +175,19 @@ check "upgrades" apt-get install -y -qq "$newer"
 check "settings and state are as they were" test "$(kept)" = "$before"
 check "another kit's password, too" grep -q '^kit-2:' /etc/mosquitto/suasana.passwd
 check "the new version runs" bash -c "dpkg-query -W -f '\${Version}' suasana | grep -q '+newer' && systemctl is-active suasana"
+check "a site's units go on" systemctl is-active suasana-site suasana-site-registrar suasana-site-renew.timer
 systemctl disable -q suasana-dashboard
 check "removes" apt-get remove -y -qq suasana
 check "the broker is as it was" bash -c "systemctl is-active mosquitto && ! grep -rq suasana /etc/mosquitto"
 check "settings and state stay" test "$(kept)" = "$before"
+check "a site's broker does not run without it, and its folder stays" bash -c "! systemctl is-active suasana-site suasana-site-registrar && [ -s $site/authority.key ]"
 check "installs again" apt-get install -y -qq "$newer"
 check "with them" bash -c "[ '$(kept)' = '$before' ] && systemctl is-active suasana"
 check "what was disabled stays so" bash -c "! systemctl is-enabled suasana-dashboard"
 check "moods come again" bash -c "$(declare -f page hear); hear 120 -t 'suasana/+/event' | grep -m1 '\"type\":\"suasana.mood.v1\"'"
 check "purges" apt-get purge -y -qq suasana
+check "but not a school's site" test -s $site/authority.key
+rm -r $site
 disk >/tmp/after
 check "and leaves nothing" diff /tmp/before /tmp/after
 check "the broker runs" active mosquitto
