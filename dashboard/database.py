@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-VERSION = 3
-"""Of the tables. Version 1 had the windows only, version 2 no steady clocks."""
+VERSION = 4
+"""Of the tables. Version 1 had the windows only, version 2 no steady clocks, version 3 no arrivals."""
 
 WINDOWS = (
     """CREATE TABLE IF NOT EXISTS windows (
@@ -27,6 +27,7 @@ WINDOWS = (
   shares TEXT NOT NULL,                      -- JSON
   mono_s DOUBLE PRECISION, mono_id TEXT NOT NULL DEFAULT '',   -- the end by the kit's steady clock
   dated BIGINT NOT NULL DEFAULT 1,           -- 0: nobody knew the time; placed anew once the kit knows
+  came DOUBLE PRECISION,                     -- by the dashboard's clock: how long an undated one is kept
   UNIQUE (kit, boot_id, seq)
 )""",
     "CREATE INDEX IF NOT EXISTS windows_by_time ON windows (kit, ends)",
@@ -78,8 +79,9 @@ NEWER = (
     ("mono_s", "DOUBLE PRECISION"),
     ("mono_id", "TEXT NOT NULL DEFAULT ''"),
     ("dated", "BIGINT NOT NULL DEFAULT 1"),
+    ("came", "DOUBLE PRECISION"),
 )
-"""Columns of windows that version 2 did not have; nothing can date what it kept any better."""
+"""Columns of windows that older versions did not have; nothing can date what they kept any better."""
 
 UNDATED = "CREATE INDEX IF NOT EXISTS windows_undated ON windows (kit, mono_id) WHERE dated = 0"
 """Behind the columns it needs; mostly empty."""

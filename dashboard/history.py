@@ -20,8 +20,9 @@ MOST_A_DAY = 90_000
 """Read at once for an export: a day of one-second windows."""
 KEPT = (
     *("id", "kit", "boot_id", "seq", "ends", "window_s", "mood", "suppressed", "confidence", "people"),
-    *("shares", "mono_s", "mono_id", "dated"),
+    *("shares", "mono_s", "mono_id", "dated", "came"),
 )
+OUTDATED = "ends < ? AND (dated = 1 OR COALESCE(came, ends) < ?)"
 COLUMNS = ("ends", "window_s", "mood", "suppressed", "confidence", "people")
 
 
@@ -34,6 +35,8 @@ class Row:
     """Seconds since 1970."""
     dated: bool = True
     """Whether the kit knew the time; otherwise it is placed anew once it does."""
+    came: float | None = None
+    """Seconds since 1970 at which it was told."""
 
     def view(self) -> dict[str, Any]:
         """Plain JSON values, the same as History.windows tells."""
@@ -62,10 +65,10 @@ def locate(event: Event, now: float, known: float | None = None) -> Row:
     """
     own = parse_time(event.at)
     if event.time_quality == "synced":
-        return Row(event, min(own, now))
+        return Row(event, min(own, now), came=now)
     if known is not None:
-        return Row(event, min(known, now))
-    return Row(event, min(own, now) if event.replayed else now, dated=event.mono_s is None)
+        return Row(event, min(known, now), came=now)
+    return Row(event, min(own, now) if event.replayed else now, dated=False, came=now)
 
 
 class History:
@@ -119,10 +122,13 @@ class History:
         return [row[0] for row in self._db.ask("SELECT DISTINCT kit FROM windows ORDER BY kit")]
 
     def forget(self, before: float) -> int:
-        """Delete what is about rooms and older than this time. Returns how many windows that were."""
+        """Delete what is about rooms and older than this time. Returns how many windows that were.
+
+        A window whose kit did not know the time may say 1970: until it is placed, its arrival counts.
+        """
         for table, column in (("lessons", "starts"), ("notes", "at"), ("alerts", "starts"), ("clocks", "at")):
             self._db.change(f"DELETE FROM {table} WHERE {column} < ?", [(before,)])  # noqa: S608
-        return self._db.change("DELETE FROM windows WHERE ends < ?", [(before,)])
+        return self._db.change(f"DELETE FROM windows WHERE {OUTDATED}", [(before, before)])  # noqa: S608
 
     def wipe(self, kit: str) -> None:
         """Delete everything about one room, at once and for good."""
@@ -149,4 +155,4 @@ def _values(row: Row) -> tuple[Any, ...]:
     shares = json.dumps(dict(data.shares), separators=(",", ":"))
     stamp = (event.id, event.kit, event.boot_id, event.seq, row.ends, data.window_s)
     reading = (data.mood, data.suppressed, data.confidence, data.people, shares)
-    return (*stamp, *reading, event.mono_s, event.mono_id, int(row.dated))
+    return (*stamp, *reading, event.mono_s, event.mono_id, int(row.dated), row.came)

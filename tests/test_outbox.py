@@ -220,6 +220,20 @@ def test_too_many_or_too_much_or_too_old_goes_oldest_first_and_is_counted_for_go
     assert opened(path).dropped == 351
 
 
+def test_what_says_1970_waits_as_long_as_anything_else(tmp_path: Path) -> None:
+    """A kit without any saved time: age is how long the kit ran, whatever its events say."""
+    clock = Hand()
+    outbox = opened(tmp_path / "o.db", Limits(age_s=3600), clock=clock)
+    undated = [replace(made(seq), at=format_time(seq), time_quality="unsynced") for seq in range(3)]
+    for one in (*undated, replace(made(3), at=format_time(1_790_000_000))):
+        outbox.put(one)
+    clock.now += 3599
+    outbox.tend()
+    assert (len(outbox), outbox.dropped) == (4, 0)
+    assert all_waiting(outbox)[:3] == undated
+    outbox.close()
+
+
 @contextmanager
 def no_room(path: Path) -> Iterator[None]:
     """No file of this process may grow beyond what the journal holds: the disk is full, for everybody."""

@@ -17,8 +17,11 @@ CREATE TABLE IF NOT EXISTS suasana.windows (
   shares TEXT NOT NULL,
   mono_s DOUBLE PRECISION, mono_id TEXT NOT NULL DEFAULT '',
   dated BIGINT NOT NULL DEFAULT 1,
+  came DOUBLE PRECISION,
   PRIMARY KEY (kit, boot_id, seq, day)
 ) PARTITION BY RANGE (day);
+-- When it was told: what says 1970, because its kit did not know the time, is no older than that. Newer than the table.
+ALTER TABLE suasana.windows ADD COLUMN IF NOT EXISTS came DOUBLE PRECISION;
 CREATE INDEX IF NOT EXISTS windows_by_time ON suasana.windows (kit, ends);
 -- A site that keeps less than the district asks every hour whether anything is older: a range index answers that
 -- from a few pages, and costs nothing while rows come in nearly in order.

@@ -103,10 +103,10 @@ def _place(event: Event, body: bytes, batch: Batch, now: float, keep_days: float
         data, row = event.data, locate(event, now)
         shares = json.dumps(dict(data.shares), separators=(",", ":"))
         reading = (data.mood, data.suppressed, data.confidence, data.people, shares)
-        steady = (event.mono_s, event.mono_id, int(row.dated))
+        steady = (row.came, event.mono_s, event.mono_id, int(row.dated))
         batch.windows.append((*stamp, row.ends, data.window_s, *reading, *steady))
     else:
-        at = min(parse_time(event.at), now)
+        at = now if day == UNDATED else min(parse_time(event.at), now)  # nobody places these any more
         batch.happenings.append((*stamp, at, event.type, body.decode("utf-8", "replace")))
         anchor = read_anchor(event, now)
         if anchor is not None:

@@ -19,6 +19,7 @@ from psycopg import sql
 from dashboard.database import DatabaseError
 from dashboard.district.sites import role_of
 from dashboard.district.sorting import UNDATED, Batch, Refused, columns
+from dashboard.history import OUTDATED
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ MEMBERSHIP = 0x5375_6173
 
 WINDOWS = (
     "INSERT INTO suasana.windows (day, site, kit, boot_id, seq, ends, window_s, mood, suppressed, confidence,"
-    " people, shares, mono_s, mono_id, dated) SELECT * FROM unnest(%s::date[], %s::text[], %s::text[],"
+    " people, shares, came, mono_s, mono_id, dated) SELECT * FROM unnest(%s::date[], %s::text[], %s::text[],"
     " %s::text[], %s::int8[], %s::float8[], %s::float8[], %s::text[], %s::text[], %s::float8[], %s::int8[],"
-    " %s::text[], %s::float8[], %s::text[], %s::int8[]) ON CONFLICT DO NOTHING"
+    " %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int8[]) ON CONFLICT DO NOTHING"
 )
 HAPPENINGS = (
     "INSERT INTO suasana.happenings (day, site, kit, boot_id, seq, at, type, body) SELECT * FROM"
@@ -64,9 +65,12 @@ LOCK_KITS = (
 VIEW = (
     "CREATE OR REPLACE VIEW {site}.windows WITH (security_invoker = true) AS"
     " SELECT kit || '/' || boot_id || '/' || seq AS id, kit, boot_id, seq, ends, window_s, mood, suppressed,"
-    " confidence, people, shares, mono_s, mono_id, dated, day FROM suasana.windows"
+    " confidence, people, shares, mono_s, mono_id, dated, day, came FROM suasana.windows"
 )
-
+PAGES = (
+    "SELECT schemaname FROM pg_views JOIN pg_roles ON rolname = schemaname"
+    " WHERE starts_with(schemaname, 'site_') AND viewname = 'windows'"
+)
 
 UNFIT = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """What PostgreSQL raises about a row, and not about itself."""
@@ -116,6 +120,9 @@ class Store:
         with self._told(), self._open().transaction():
             self._open().execute("SELECT pg_advisory_xact_lock(%s)", (MEMBERSHIP,))
             self._open().execute(SCHEMA.read_text("utf-8").encode())
+            pages = self._open().execute(PAGES).fetchall()
+            for (role,) in pages:  # what an older version showed them
+                self._open().execute(sql.SQL(VIEW).format(site=sql.Identifier(role)))
 
     def add_site(self, site: str, password: str | None) -> None:
         """A role and a schema for a site's page; a known site's password is replaced."""
@@ -147,7 +154,10 @@ class Store:
                 db.execute("SELECT suasana.make_day(%s)", (today + timedelta(number),))
             first = datetime.fromtimestamp(before, timezone.utc).date()
             found = db.execute("SELECT suasana.drop_days(%s)", (first,)).fetchone()
-            db.execute("DELETE FROM suasana.windows WHERE day = %s AND ends < %s", (UNDATED, before))
+            db.execute(
+                f"DELETE FROM suasana.windows WHERE day = %s AND {OUTDATED.replace('?', '%s')}",  # noqa: S608
+                (UNDATED, before, before),
+            )
             db.execute("DELETE FROM suasana.happenings WHERE day = %s AND at < %s", (UNDATED, before))
             db.execute("DELETE FROM suasana.clocks WHERE at < %s", (before,))
             db.execute(
@@ -178,7 +188,7 @@ class Store:
                 cursor.execute(LOCK_KITS, (MEMBERSHIP, unsure))
             if fresh:
                 cursor.execute(KITS, (list(fresh), list(fresh.values())))
-            for words, rows, width in ((WINDOWS, batch.windows, 15), (HAPPENINGS, batch.happenings, 8)):
+            for words, rows, width in ((WINDOWS, batch.windows, 16), (HAPPENINGS, batch.happenings, 8)):
                 if rows:
                     cursor.execute(words, columns(rows, width))
                     new = max(0, cursor.rowcount)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -38,9 +39,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
             entry = pwd.getpwnam(user)
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        folder = Path("/tmp") / f"suasana-postgres-{os.getpid()}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        folder = Path(mkdtemp(prefix="suasana-postgres-"))  # of this server alone
         os.chown(folder, entry.pw_uid, entry.pw_gid)
     data, port = folder / "data", free_port()
     make = [programs / "initdb", "-D", data, "-A", "trust", "-U", "suasana", "--no-sync", "-E", "UTF8"]

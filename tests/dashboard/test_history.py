@@ -74,6 +74,21 @@ def test_old_windows_are_forgotten(history):
     assert len(history.windows("k1", 0, NOW)) == 1
 
 
+def test_nothing_is_forgotten_before_its_time_is_known(database):
+    """A kit without any saved time says 1970 until its clock event comes; the clean-up comes every hour."""
+    history, clocks = History(database), Clocks(database)
+    own = {"time_quality": "unsynced", "replayed": True, "mono_s": 100.0, "mono_id": "m1"}
+    history.add([row(1, 100.0, **own), row(2, 105.0, **own | {"mono_s": None}), row(3, NOW - 31 * DAY_S)])
+    assert history.forget(NOW - 30 * DAY_S) == 1, "the third, whose kit knew the time"
+    known = anchor(NOW, 160.0)
+    assert known is not None
+    assert clocks.keep(known) == 1
+    assert [one["ends"] for one in history.windows("k1", NOW - 100, NOW)] == pytest.approx([NOW - 60])
+    assert history.forget(NOW) == 1, "the first, placed and old by now"
+    assert history.windows("k1", 0, NOW + 1), "the second has no steady clock; it came just now"
+    assert history.forget(NOW + 1) == 1, "and is kept no longer than anything that came then"
+
+
 def test_it_outlives_the_process(tmp_path):
     path = tmp_path / "history.sqlite3"
     first = open_database(path)
@@ -109,7 +124,7 @@ def test_a_file_of_the_version_before_gets_the_new_columns(tmp_path):
     open_database(path).close()
     old = sqlite3.connect(path)
     old.execute("DROP INDEX windows_undated")
-    for name in ("mono_s", "mono_id", "dated"):
+    for name in ("mono_s", "mono_id", "dated", "came"):
         old.execute(f"ALTER TABLE windows DROP COLUMN {name}")
     old.execute("INSERT INTO windows VALUES ('a','k1','b',1,?,5,'sad',NULL,0.8,6,'{\"sad\":1.0}')", (NOW,))
     old.execute("PRAGMA user_version = 2")

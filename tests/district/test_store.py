@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.database import DatabaseError
 from dashboard.district.sorting import UNDATED, Message, sort
-from dashboard.district.store import Store, Written
+from dashboard.district.store import VIEW, Store, Written
 from tests.district.conftest import DAY_S, NOW, as_role, message, other, rows
 
 COUNT = "SELECT count(*), count(DISTINCT (kit, boot_id, seq)) FROM suasana.windows"
@@ -116,6 +116,32 @@ def test_retention_takes_undated_windows_too(store, url):
     write(store, message("a--k1", 1, 1005.0, time_quality="unsynced"))
     store.tend(30)
     assert rows(url, "SELECT seq FROM suasana.windows") == [(1,)]
+
+
+def test_nothing_is_dropped_before_its_time_is_known(store, url):
+    """What waited in the outbox of a kit without any saved time says 1970."""
+    late = {"time_quality": "unsynced", "replayed": True}
+    write(store, message("a--k1", 0, 1000.0, **late), now=NOW - 40 * DAY_S)
+    write(store, message("a--k1", 1, 1005.0, **late))
+    session = {"phase": "start", "reason": "boot"}
+    write(store, other("a--k1", 2, 1005.0, "suasana.session.v1", session, **late))
+    assert rows(url, "SELECT DISTINCT ends < 2000 FROM suasana.windows") == [(True,)]
+    store.tend(30)
+    assert rows(url, "SELECT seq FROM suasana.windows") == [(1,)]
+    assert rows(url, "SELECT seq, at FROM suasana.happenings") == [(2, NOW)]
+
+
+def test_setting_up_again_completes_what_an_older_version_made(url):
+    with closing(Store(url, clock=lambda: NOW)) as owner:
+        owner.connect()
+        owner.add_site("a", None)
+        with psycopg.connect(url) as old:
+            old.execute("DROP VIEW site_a.windows")
+            old.execute("ALTER TABLE suasana.windows DROP COLUMN came")
+            columns = VIEW.partition("SELECT ")[2].replace(", came", "")
+            old.execute(f"CREATE VIEW site_a.windows AS SELECT {columns}")
+        owner.set_up()
+    assert rows(url, "SELECT came FROM site_a.windows") == []
 
 
 @pytest.mark.parametrize(
