@@ -227,7 +227,7 @@ class Kit:
         """Name and work of every lane that this kit's sources need."""
         if self.eyes is not None:
             yield "camera", self._captures["camera"].lane
-            yield "vision", partial(self._see, self.eyes)
+            yield "vision", partial(self._attend, "camera", self.frames, self.eyes, self._look)
         if self.ears is not None:
             yield "microphone", self._captures["microphone"].lane
             yield "hearing", partial(self._attend, "microphone", self.blocks, self.ears, self._listen)
@@ -307,10 +307,6 @@ class Kit:
         for name in self.has:
             if not self.switches.allows(name):
                 self.devices.dismiss(name)
-
-    def _see(self, eyes: Eyes) -> Lane:
-        vitals.give_way()  # sound is little work and cannot wait; pictures can be left out
-        yield from self._attend("camera", self.frames, eyes, self._look)
 
     def _attend(
         self,

@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import logging
 import os
-import threading
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -50,16 +49,6 @@ def give_back_memory() -> None:
     for option, value in ((M_MMAP_THRESHOLD, LARGE), (M_TRIM_THRESHOLD, LARGE), (M_ARENA_MAX, 1)):
         if tune is not None:
             tune(option, value)
-
-
-def give_way(nice: int = 5) -> None:
-    """Have the kernel prefer every other thread of this process to the calling one."""
-    try:
-        thread = threading.get_native_id()
-        mine = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(mine + nice, 19))
-    except OSError as error:
-        logger.warning("the picture's thread cannot give way to the sound's: %s", error)
 
 
 def temperature_c(path: Path = THERMAL) -> float | None:

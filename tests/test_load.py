@@ -1,7 +1,5 @@
 """The governor against a board that is simulated: time, work and heat are numbers."""
 
-import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 import soundfile
 
 from benchmarks import hearing
-from edge import vitals
 from edge.events import Health, Reduced, from_json
 from edge.eyes import Eyes
 from edge.faces import FaceFinder
@@ -232,21 +229,6 @@ def test_a_new_face_is_read_at_once() -> None:
     faces.append(FACES[2])
     found = watch(eyes, fps=5, seconds=0.2, start=1.1)
     assert len([item for item in found if isinstance(item, Observation)]) == 2
-
-
-def test_the_lane_that_sees_gives_way() -> None:
-    nice: dict[str, int] = {}
-
-    def lane(name: str) -> None:
-        if name == "vision":
-            vitals.give_way()
-        nice[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    for name in ("vision", "hearing"):
-        thread = threading.Thread(target=lane, args=(name,))
-        thread.start()
-        thread.join()
-    assert nice["vision"] == min(nice["hearing"] + 5, 19)
 
 
 def test_a_small_budget_is_kept_and_told(tmp_path: Path, broker: int, subscriber: Subscriber) -> None:
