@@ -23,6 +23,7 @@ from dashboard.choices import Choices, Desk
 from dashboard.database import DatabaseError, Disk, open_database
 from dashboard.entry import make_code
 from dashboard.feed import Feed
+from dashboard.invitations import PORT, registrar_of
 from dashboard.people import People
 
 logger = logging.getLogger("dashboard")
@@ -75,7 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hosts = {socket.gethostname(), f"{socket.gethostname()}.local", *wishes.allow_host}
     code = make_code()
     config = uvicorn.Config(
-        make_app(feed, bus, people, desk, code=code, hosts=hosts, demo=wishes.demo),
+        make_app(
+            feed,
+            bus,
+            people,
+            desk,
+            code=code,
+            hosts=hosts,
+            demo=wishes.demo,
+            registrar=registrar_of(address, wishes.registrar_port),
+        ),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -130,6 +140,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mqtt-ca", metavar="FILE", help="the broker's certificate authority (PEM)")
     parser.add_argument("--mqtt-cert", metavar="FILE", help="this page's certificate for the broker (PEM)")
     parser.add_argument("--mqtt-key", metavar="FILE", help="its private key (PEM)")
+    parser.add_argument(
+        "--registrar-port",
+        type=_port,
+        default=PORT,
+        metavar="PORT",
+        help="where the broker's site invites kits for this page's admins (%(default)s)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=_port, default=8765, help="TCP port, 0 for any free one (%(default)s)")
     parser.add_argument(

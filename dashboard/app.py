@@ -22,6 +22,7 @@ from dashboard.database import DatabaseError
 from dashboard.entry import STATIC, Entry
 from dashboard.feed import Feed
 from dashboard.guard import Guard
+from dashboard.invitations import Invitations, Registrar
 from dashboard.live import Live
 from dashboard.office import Office
 from dashboard.past import Past
@@ -44,6 +45,7 @@ def make_app(
     hosts: Collection[str] = (),
     demo: bool = False,
     passwords: Passwords | None = None,
+    registrar: Registrar | None = None,
 ) -> Starlette:
     """The application; it starts and stops *bus* and *feed* with itself.
 
@@ -56,6 +58,7 @@ def make_app(
         hosts: names that the server may be reached by, besides localhost and addresses.
         demo: everybody is let in; under loopback addresses only.
         passwords: how passwords are hashed.
+        registrar: of the site, where kits are invited; None invites nobody.
     """
     disk, passwords = feed.disk, passwords or Passwords()
     access = Access(people, disk, clock=feed.clock, demo=demo)
@@ -72,6 +75,7 @@ def make_app(
         Past(access, feed, disk),
         Office(access, feed, disk, desk, passwords),
         Rules(access, feed, watch),
+        Invitations(access, registrar),
     )
 
     @asynccontextmanager

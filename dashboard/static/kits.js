@@ -1,8 +1,9 @@
 // All rooms that one may see: there or away, how they are in words, their switches, models and doctor.
 
-import { ask, may } from "./access.js";
+import { ask, may, who } from "./access.js";
 import { button, find, icon, make, refill } from "./dom.js";
 import { tell } from "./health.js";
+import { inviteButton } from "./invite.js";
 import { keepInStep } from "./rooms.js";
 import { openSheet } from "./sheet.js";
 import { deviceState, toggle } from "./switches.js";
@@ -56,6 +57,9 @@ function problemOf(kit, name) {
 
 export function showKits(kits, connected, now, nameOf) {
   const byName = new Map(kits.map((kit) => [kit.kit, kit]));
+  const tools = find("#kit-tools");
+  tools.hidden = !may("upkeep") || who().demo;
+  if (!tools.hidden) refill(tools, currentLanguage(), () => [inviteButton()]);
   const empty = find("#no-kit");
   empty.hidden = kits.length > 0;
   refill(empty, currentLanguage(), () => [make("h2", {}, say("now.waiting.word")), make("p", {}, say("now.waiting"))]);

@@ -3,7 +3,7 @@
 
 const SHELL = "suasana-shell-1";
 const FILES = [
-  "access.js", "alerts.js", "audit.js", "board.css", "chart.js", "dom.js", "entry.js", "face.js", "faces.svg", "health.js", "icons.svg", "kits.js", "learning.js", "lesson.js", "lobby.js", "login.js",
+  "access.js", "alerts.js", "audit.js", "board.css", "chart.js", "dom.js", "entry.js", "face.js", "faces.svg", "health.js", "icons.svg", "invite.js", "kits.js", "learning.js", "lesson.js", "lobby.js", "login.js",
   "logo.svg", "mirror.js", "moods.svg", "notes.js", "now.js", "office.js", "page.js", "past.js", "practice.css", "practice.js", "report.js", "riddle.js", "rooms.js", "rounds.js", "rules.js", "screens.css", "sheet.js", "speech.js",
   "stream.js", "switches.js", "upkeep.js", "words.js", "texts/id.json", "texts/en.json",
 ].map((name) => `/static/${name}`);

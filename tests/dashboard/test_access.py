@@ -32,13 +32,21 @@ HASH = QUICK.hash(WORDS)
 class Place:
     """A dashboard in this process, with a clock of the test's own."""
 
-    def __init__(self, path) -> None:
+    def __init__(self, path, registrar=None) -> None:
         self.now = NOW
         self.feed = Feed(Disk(open_database(path)), clock=lambda: self.now, retention_days=lambda: 30)
         bus = Bus(Address("127.0.0.1", 1), on_message=self.feed.receive, on_connection=self.feed.connect)
         self.people = People(self.feed.disk.database)
         self.desk = Desk(self.feed.disk.database, Choices())
-        self.app = make_app(self.feed, bus, self.people, self.desk, code="ABCDE23456", passwords=QUICK)
+        self.app = make_app(
+            self.feed,
+            bus,
+            self.people,
+            self.desk,
+            code="ABCDE23456",
+            passwords=QUICK,
+            registrar=registrar,
+        )
 
     def browser(self, scheme: str = "http") -> TestClient:
         return TestClient(self.app, base_url=f"{scheme}://127.0.0.1:8765", follow_redirects=False)

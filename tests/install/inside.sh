@@ -114,7 +114,7 @@ mood_over_tls() {
     mosquitto_sub -h 10.77.0.1 -p 8883 --cafile "$site/authority.pem" --cert "$site/clients/node_red/client.pem" \
         --key "$site/clients/node_red/client.key" -W "$1" -t 'suasana/+/event' | grep -m1 '"type":"suasana.mood.v1"'
 }
-reloads() { journalctl -u suasana-site -o cat | grep -c 'Reloading config'; }
+reloads() { journalctl -u suasana-site -o cat | grep -c '^Reloaded suasana-site'; }
 listening() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
 cp -a /etc/suasana/kit.toml /root/room.toml
 check "a site's units wait until there is one" bash -c "systemctl start suasana-site suasana-site-registrar; ! systemctl is-active suasana-site suasana-site-registrar"
