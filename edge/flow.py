@@ -26,6 +26,7 @@ class Mailbox(Generic[Item]):
         self._changed = threading.Condition()
         self._dropped = 0
         self._in_hand: Item | None = None
+        self._woken = False
 
     def put(self, item: Item) -> Item | None:
         """Add *item*, at the cost of the oldest if there is no room. Returns the one that had to go."""
@@ -38,13 +39,20 @@ class Mailbox(Generic[Item]):
             return gone
 
     def get(self, *, timeout_s: float) -> Item | None:
-        """Take the oldest item; None when there was none for *timeout_s*."""
+        """Take the oldest item; None when there was none for *timeout_s*, or the reader was woken."""
         with self._changed:
             self._in_hand = None
-            if not self._changed.wait_for(lambda: self._items, timeout_s):
-                return None
-            self._in_hand = self._items.popleft()
+            if timeout_s > 0:
+                self._changed.wait_for(lambda: self._items or self._woken, timeout_s)
+                self._woken = False
+            self._in_hand = self._items.popleft() if self._items else None
             return self._in_hand
+
+    def wake(self) -> None:
+        """Have the reader wait no longer, now or when it waits next: there is something else for it to do."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
 
     @property
     def oldest(self) -> Item | None:

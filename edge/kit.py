@@ -141,9 +141,7 @@ class Kit:
         self.pace = Pace()
         self.brake = None if self.eyes is None else Brake(settings, self.eyes, self.blocks, self.mode.now)
         self.presses: Mailbox[str] = Mailbox(8)
-        self.panel = Panel(
-            button=settings.panel.button, led=settings.panel.led, pressed=lambda: self.presses.put("capture")
-        )
+        self.panel = Panel(button=settings.panel.button, led=settings.panel.led, pressed=self._take_press)
         self.devices = OpenDevices(self.panel.light)
         self._captures = dict(self._make_captures())
         self.outbox: Outbox | None = None
@@ -222,6 +220,11 @@ class Kit:
     def _take_command(self, command: Command) -> None:
         if (gone := self.commands.put(command)) is not None:
             self.crowded_out.put(replace(gone, refusal=CROWDED))
+        self.observations.wake()  # the main thread waits there
+
+    def _take_press(self) -> None:
+        self.presses.put("capture")
+        self.observations.wake()
 
     def lanes(self) -> Iterator[tuple[str, Callable[[], Lane]]]:
         """Name and work of every lane that this kit's sources need."""

@@ -176,7 +176,11 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     assert addresses == {f"suasana/{{kit}}/{channel.leaf}" for channel in CHANNELS}
 
 
-def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(tmp_path: Path, any_broker: int) -> None:
+def test_what_the_daemon_says_on_a_real_broker_keeps_to_the_contract(
+    tmp_path: Path, any_broker: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.desk.FIRST_HEALTH_S", 0.5)
+    monkeypatch.setattr("edge.desk.HEALTH_EVERY_S", 0.5)
     clients = subscribe(any_broker)
     heard = next(clients)
     told: set[str] = set()

@@ -50,6 +50,21 @@ def test_a_waiting_reader_is_woken_by_a_put() -> None:
     assert got == [7]
 
 
+def test_a_reader_that_is_woken_waits_no_longer_and_only_once() -> None:
+    box: Mailbox[int] = Mailbox(1)
+    box.wake()
+    assert box.get(timeout_s=0) is None, "who does not wait is not woken"
+    assert box.get(timeout_s=1e6) is None
+    got: list[int | None] = []
+    reader = threading.Thread(target=lambda: got.append(box.get(timeout_s=1e6)))
+    reader.start()
+    box.wake()
+    reader.join(30)
+    assert got == [None]
+    box.put(7)
+    assert box.get(timeout_s=1e6) == 7
+
+
 def test_a_device_is_open_until_it_was_released_and_the_listener_hears_it_in_order() -> None:
     told: list[bool] = []
     devices = OpenDevices(told.append)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from edge.__main__ import main
 from edge.events import Info, from_json
 from edge.expression import ExpressionReader
-from edge.models import trial
+from edge.models import download, trial
 from edge.models.choice import shelf_of
 from edge.models.shelf import Shelf
 from edge.models.trial import TrialError
@@ -174,7 +175,7 @@ def test_what_was_given_up_is_listed_with_its_reason(
 def test_what_is_wrong_is_one_line(
     config: Path, arguments: list[str], named: str, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(download, "fetch", partial(download.fetch, wait=lambda _: None))
     assert run(arguments[0], "--config", config, *arguments[1:]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert named in line
