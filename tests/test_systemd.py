@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import socket
@@ -125,13 +126,13 @@ def test_the_watchdog_is_more_patient_than_the_supervisor() -> None:
 
 SCRIPTS = sorted(
     path
-    for folder in (FOLDER, FOLDER / "deb", FOLDER / "lock", ROOT / "tests" / "install")
+    for folder in (FOLDER, FOLDER / "deb", FOLDER / "district", FOLDER / "lock", ROOT / "tests" / "install")
     for path in folder.iterdir()
     if path.is_file() and path.read_bytes()[:2] == b"#!"
 )
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_scripts_pass_shellcheck(script: Path) -> None:
     program = shutil.which("shellcheck", path=f"{sys.prefix}/bin") or shutil.which("shellcheck")
     if program is None:
@@ -181,3 +182,65 @@ def test_the_installed_settings_ask_for_nothing_by_themselves(tmp_path: Path) ->
     assert made.mqtt.password_file == "/etc/suasana/mqtt.password"
     with pytest.raises(SettingsError, match="asked for by name"):
         check_mode(made)
+
+
+# ── What a district's server gets, and a kit does not ────────────────────────────────────────────────
+
+
+def test_a_districts_units_find_on_the_server_what_they_name(tmp_path: Path) -> None:
+    script = FOLDER / "district" / "install.sh"
+    environment = {**os.environ, "ROOT": str(tmp_path), "ENVIRONMENT": "none"}
+    secret = tmp_path / "etc/suasana/district.env"
+    for _ in range(2):
+        subprocess.run([str(script)], env=environment, check=True, capture_output=True)
+        assert secret.stat().st_mode & 0o777 == 0o600
+        secret.write_text(secret.read_text("utf-8") + "# mine\n", "utf-8")
+    assert secret.read_text("utf-8").count("# mine") == 2, "settings stay"
+    units = sorted((tmp_path / "etc/systemd/system").iterdir())
+    assert [unit.name for unit in units] == [
+        "suasana-days.service",
+        "suasana-days.timer",
+        "suasana-ingest@.service",
+    ]
+    named = {
+        path
+        for unit in units
+        for path in re.findall(r"(?:=|file://|\s)(/(?:opt|etc|usr)/[\w./-]+)", unit.read_text("utf-8"))
+    }
+    assert named == {
+        "/opt/suasana/share/doc/scale.md",
+        "/opt/suasana/bin/python3",
+        "/etc/suasana/district.env",
+    }
+    for path in named - {"/opt/suasana/bin/python3"}:
+        assert (tmp_path / path.lstrip("/")).is_file(), path
+    for unit in units:
+        options = re.search(r"-m dashboard\.district (\w+)", unit.read_text("utf-8"))
+        assert options is None or options[1] in ("ingest", "tend")
+
+
+def test_a_kits_package_carries_nothing_of_a_district() -> None:
+    script = (FOLDER / "deb.sh").read_text("utf-8")
+    assert "district" not in script
+    for python in ("3.11", "3.13"):
+        pinned = (FOLDER / "lock" / f"python{python}.txt").read_text("utf-8")
+        assert not re.search(r"^(pika|psycopg)", pinned, re.MULTILINE)
+
+
+def test_a_districts_server_gets_every_driver_by_one_name() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    wanted = {Requirement(text).name for text in extras["district"]}
+    assert wanted == {"pika", "psycopg"}
+    assert "[district]" in (FOLDER / "district" / "install.sh").read_text("utf-8")
+
+
+def test_an_ingester_is_sandboxed_as_well() -> None:
+    judged = analyze(
+        "security",
+        "--offline=yes",
+        "--threshold=25",
+        "--no-pager",
+        str(FOLDER / "district" / "suasana-ingest@.service"),
+    )
+    assert judged.returncode == 0, judged.stdout.splitlines()[-2:]

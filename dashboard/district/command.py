@@ -13,12 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dashboard.arguments import days
 from dashboard.database import DatabaseError
 from dashboard.district.sites import SiteError, check_kit, check_site, definitions, hash_password, page_of
+
+if TYPE_CHECKING:
+    from dashboard.district.queue import Broker
 
 PASSWORD = "SUASANA_AMQP_PASSWORD"  # noqa: S105 -- the variable's name
 DATABASE = "postgresql:///suasana"
@@ -65,10 +70,10 @@ def set_up(wishes: argparse.Namespace) -> None:
 
 def make_queue(wishes: argparse.Namespace) -> None:
     """The queues at the broker."""
-    from dashboard.district.queue import Intake, QueueError, parse_broker  # noqa: PLC0415
+    from dashboard.district.queue import Intake, QueueError  # noqa: PLC0415
 
     try:
-        with closing(Intake(parse_broker(wishes.amqp, os.environ.get(PASSWORD)))) as intake:
+        with closing(Intake(_broker(wishes))) as intake:
             intake.connect()
             intake.declare(wishes.nodes, wishes.limit_mb)
             print(f"queue declared; {intake.waiting()} messages wait in it")
@@ -106,14 +111,14 @@ def add_kits(wishes: argparse.Namespace) -> None:
 def ingest(wishes: argparse.Namespace) -> None:
     """One ingester until SIGTERM or SIGINT."""
     from dashboard.district.ingest import Ingester  # noqa: PLC0415
-    from dashboard.district.queue import Intake, parse_broker  # noqa: PLC0415
+    from dashboard.district.queue import Intake  # noqa: PLC0415
     from dashboard.district.store import Store  # noqa: PLC0415
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     ingester = Ingester(
-        Intake(parse_broker(wishes.amqp, os.environ.get(PASSWORD))),
+        Intake(_broker(wishes)),
         Store(wishes.database, clock=time.time),
         wishes.keep_days,
         status=wishes.status,
@@ -129,6 +134,15 @@ def tend(wishes: argparse.Namespace) -> None:
     with closing(Store(wishes.database, clock=time.time)) as store:
         store.connect()
         print(f"dropped {store.tend(wishes.keep_days)} partitions")
+
+
+def _broker(wishes: argparse.Namespace) -> Broker:
+    from dashboard.district.queue import parse_broker  # noqa: PLC0415
+
+    if wishes.amqp_key and Path(wishes.amqp_key).stat().st_mode & 0o007:
+        raise OSError(f"{wishes.amqp_key}: every user may read it: chmod 600 {wishes.amqp_key}")
+    files = {"ca_file": wishes.amqp_ca, "cert_file": wishes.amqp_cert, "key_file": wishes.amqp_key}
+    return replace(parse_broker(wishes.amqp, os.environ.get(PASSWORD)), **files)
 
 
 def _put(path: Path, text: str) -> None:
@@ -162,8 +176,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--amqp",
         default=BROKER,
         metavar="URL",
-        help="amqp://[user@]host[:port][,host…][/vhost] (%(default)s)",
+        help="amqp[s]://[user@]host[:port][,host…][/vhost] (%(default)s)",
     )
+    amqp.add_argument("--amqp-ca", metavar="FILE", help="the broker's certificate authority (PEM), for amqps")
+    amqp.add_argument("--amqp-cert", metavar="FILE", help="our certificate, where the broker wants one (PEM)")
+    amqp.add_argument("--amqp-key", metavar="FILE", help="its private key (PEM)")
     files = argparse.ArgumentParser(add_help=False)
     files.add_argument("names", nargs="+", metavar="NAME")
     files.add_argument(

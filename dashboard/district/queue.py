@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ DELIVERIES = 1000
 """A message that was given out so often and never acknowledged goes aside: a backstop, not a way to wait."""
 DEFAULT_LIMIT_MB = 20_000
 ROUTES = f"{BASE}.*.event"
+PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class QueueError(Exception):
@@ -40,39 +42,75 @@ class Broker:
     user: str
     password: str = field(repr=False)
     vhost: str = "/"
+    tls: bool = False
+    ca_file: str | None = None
+    """Whom to trust with TLS; None trusts whom the system trusts."""
+    cert_file: str | None = None
+    """Our own, where the broker wants to see one."""
+    key_file: str | None = None
 
     @property
     def shown(self) -> str:
         """Without anything secret in it."""
-        return ", ".join(f"amqp://{host}:{port}" for host, port in self.hosts)
+        scheme = "amqps" if self.tls else "amqp"
+        return ", ".join(f"{scheme}://{host}:{port}" for host, port in self.hosts)
 
 
 def parse_broker(url: str, password: str | None) -> Broker:
-    """``amqp://[user@]host[:port][,host[:port]…][/vhost]``.
+    """``amqp[s]://[user@]host[:port][,host[:port]…][/vhost]``.
 
     Raises:
         ValueError: anything else, a password in it among it.
     """
     parts = urlsplit(url)
     user, _, nodes = parts.netloc.rpartition("@")
-    if parts.scheme != "amqp" or not nodes or ":" in user:
-        raise ValueError(f"{parts.scheme}://…: not a broker's address; give amqp://[user@]host[:port][,…]")
+    if parts.scheme not in PORTS or not nodes or ":" in user:
+        raise ValueError(f"{parts.scheme}://…: not a broker's address; give amqp[s]://[user@]host[:port][,…]")
     hosts = []
     for node in nodes.split(","):
         host, _, port = node.partition(":")
         if not host or (port and not port.isdigit()):
             raise ValueError(f"{node}: not host[:port]")
-        hosts.append((host, int(port or 5672)))
+        hosts.append((host, int(port or PORTS[parts.scheme])))
     vhost = unquote(parts.path[1:]) or "/"
-    return Broker(tuple(hosts), unquote(user) or "suasana_ingest", password or "", vhost)
+    name, tls = unquote(user) or "suasana_ingest", parts.scheme == "amqps"
+    return Broker(tuple(hosts), name, password or "", vhost, tls)
+
+
+def trust(broker: Broker) -> ssl.SSLContext | None:
+    """How to shake hands with any of the nodes; None where nothing is encrypted.
+
+    Raises:
+        ValueError: a file cannot be used, or goes with no ``amqps://``.
+    """
+    files = (broker.ca_file, broker.cert_file, broker.key_file)
+    if not broker.tls:
+        if any(files):
+            raise ValueError("certificates are for amqps://; nothing else is encrypted")
+        return None
+    if bool(broker.cert_file) != bool(broker.key_file):
+        raise ValueError("a certificate and its key: give both")
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file)
+        if broker.cert_file:
+            context.load_cert_chain(broker.cert_file, broker.key_file)
+    except OSError as error:  # ssl.SSLError among them
+        names = ", ".join(file for file in files if file)
+        raise ValueError(f"{names}: {getattr(error, 'reason', None) or error.strerror}") from error
+    return context
 
 
 class Intake:
     """One consumer. Every method may raise QueueError, after which ``connect`` begins anew."""
 
     def __init__(self, broker: Broker, *, prefetch: int = 2000) -> None:
-        """Prepare; at most *prefetch* messages are ours at a time."""
+        """Prepare; at most *prefetch* messages are ours at a time.
+
+        Raises:
+            ValueError: the certificates do not do.
+        """
         self._broker, self._prefetch = broker, prefetch
+        self._trust = trust(broker)
         self._connection: Any = None
         self._channel: Any = None
 
@@ -88,6 +126,8 @@ class Intake:
                 heartbeat=HEARTBEAT_S,
                 blocked_connection_timeout=60,
                 socket_timeout=5,
+                # By the name that was asked for: no node may pass for another one, nor anybody for a node.
+                ssl_options=pika.SSLOptions(self._trust, host) if self._trust else None,
                 client_properties={"connection_name": "suasana-ingest"},
             )
             for host, port in random.sample(self._broker.hosts, len(self._broker.hosts))
@@ -161,5 +201,23 @@ class Intake:
         try:
             yield
         except (pika.exceptions.AMQPError, OSError) as error:
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            raise QueueError(f"{self._broker.shown}: {words[0][:200]}") from error
+            raise QueueError(f"{self._broker.shown}: {_describe(error)}") from error
+
+
+def _describe(error: BaseException) -> str:
+    """In a line. pika wraps what happened, once for each attempt and each step of it."""
+    for one in _inside(error):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return f"not trusted ({one.verify_message})"
+        if isinstance(one, ssl.SSLError):
+            return f"no TLS ({one.reason or one})"
+    said = [str(one).strip() or type(one).__name__ for one in _inside(error)]
+    own, last = str(error).strip(), said[-1]
+    return (own or last).splitlines()[0][:200]
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    for one in (*error.args, getattr(error, "exception", None), *getattr(error, "exceptions", ())):
+        if isinstance(one, BaseException):
+            yield from _inside(one)

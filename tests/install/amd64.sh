@@ -59,6 +59,7 @@ EOF
         </dev/null >"$work/console-$suite" 2>&1 || true
     cp "$work/root/root/result" "$work/result-$suite" 2>/dev/null || : >"$work/result-$suite"
     cp "$work/root/root/journal" "$work/journal-$suite" 2>/dev/null || true
+    cp "$work/root/root/size.json" "$work/size-$suite.json" 2>/dev/null || true
     cp "$work/root/root/doctor" "$work/doctor-$suite" 2>/dev/null || true
     cat "$work/result-$suite"
     grep -q '^all ok' "$work/result-$suite" || { echo "$suite failed; see build/install/*-$suite" >&2; code=1; }
