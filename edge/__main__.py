@@ -201,7 +201,14 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     simulate.add_argument(
         "--outbox", type=Path, metavar="DIR", help="keep outboxes on disk, as kits do (default: in memory)"
     )
-    simulate.add_argument("--ledger", type=Path, metavar="FILE", help="a JSON line for every event made")
+    simulate.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="a JSON line for every event, made and acknowledged"
+    )
+    simulate.add_argument(
+        "--steer",
+        action="store_true",
+        help="read orders from standard input, a line each: `rate R` or `storm`; their end is the load's",
+    )
     simulate.add_argument(
         "--patience", type=_positive, default=30.0, metavar="S", help="for the end (%(default)g)"
     )
@@ -401,6 +408,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
                 patience_s=arguments.patience,
                 seed=arguments.seed,
                 quiet=arguments.quiet,
+                orders=sys.stdin if arguments.steer else None,
             ),
             stop_flag(),
         )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from edge.contract.channels import channel_of
 from edge.events import Event, Info, MoodWindow, State, from_json
 from edge.mood import RoomMood, Rules
 from edge.simulation.room import SimulatedRoom
+from edge.simulation.steering import read_order
 from edge.sinks.crowd import Crowd
 from tests.conftest import ROOT, eventually, running_mosquitto, subscribe
 
@@ -49,12 +51,21 @@ def heard(tmp_path_factory):
         assert result.returncode == 0, result.stderr
         eventually(lambda: sum(payload == "stopped" for _, payload, _ in listener.messages) == KITS)
         subscription.close()
-    made = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
-    return listener.messages, made, json.loads(result.stdout)
+    return listener.messages, made_by(folder / "ledger"), json.loads(result.stdout)
+
+
+def made_by(ledger: Path) -> list[dict]:
+    """Events only, not their acknowledgements."""
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}") and '"seq"' in line]
 
 
 def events_of(messages) -> list[Event]:
     return [Event.from_json(payload) for topic, payload, _ in messages if topic.endswith("/event")]
+
+
+def acknowledged(ledger: Path) -> int:
+    return ledger.read_text().count('"waited_s"') if ledger.exists() else 0
 
 
 def test_everything_made_arrives_through_a_storm(heard):
@@ -136,6 +147,37 @@ def test_a_bad_wish_gets_one_line(arguments, words, capsys):
         code = end.code
     assert code == 2
     assert words in capsys.readouterr().err
+
+
+def test_orders_on_standard_input_change_the_load_and_their_end_is_its_end(tmp_path):
+    ledger, kits = tmp_path / "ledger", 3
+    with running_mosquitto(tmp_path) as port:
+        command = [sys.executable, "-m", "edge", "simulate", "--mqtt", f"mqtt://127.0.0.1:{port}", "--steer"]
+        command += ["--kits", str(kits), "--rate", "0.001", "--seconds", "0.1", "--ledger", str(ledger)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, **pipes, text=True, cwd=ROOT)
+        try:
+            process.stdin.write("louder\nrate 20\n")
+            process.stdin.flush()
+            eventually(lambda: acknowledged(ledger) > kits * 10)
+            process.stdin.write("storm\n")
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    summary = json.loads(out)
+    assert process.returncode == 0, err
+    assert "'louder' is no order: give `rate R` with R above 0, or `storm`" in err
+    assert (summary["storms"], summary["waiting"]) == (1, 0)
+    assert 0 < summary["connections_cut"] <= kits
+    assert summary["made"] == summary["acknowledged"] == len(made_by(ledger)) == acknowledged(ledger)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "rate", "rate x", "rate 0", "rate -1", "rate nan", "rate 1 2", "storm 2"]
+)
+def test_no_order(line):
+    with pytest.raises(ValueError, match="is no order"):
+        read_order(line)
 
 
 def test_without_a_broker_it_says_what_still_waits():

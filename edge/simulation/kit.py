@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from edge import __version__
@@ -74,6 +74,14 @@ class SimulatedKit:
     def due(self) -> float:
         """When the next window closes (s, monotonic); a window stays open a little for late readings."""
         return self._window + self.window_s + self._rules.grace_s
+
+    def change_window(self, window_s: float, now: float) -> None:
+        """Windows last so long from now on; the one that is open is left out, as when a kit starts anew."""
+        self.window_s = self.room.window_s = window_s
+        self._rules = replace(self._rules, window_s=window_s)
+        self._window = now + self.random.uniform(0, window_s)
+        self._mood = RoomMood(self._rules, start=self._window)
+        self.sink.retain("info", to_json(self.info()))
 
     def tend(self, now: float) -> None:
         """Close what is due, answer, report, let the sink work."""

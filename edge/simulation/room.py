@@ -42,7 +42,7 @@ class SimulatedRoom:
 
     def __init__(self, random: Random, *, window_s: float) -> None:
         """Seat eight to thirty children."""
-        self._random, self._window_s = random, window_s
+        self._random, self.window_s = random, window_s
         self._children = random.randint(8, 30)
         self._usual = [math.log(part) for part in USUAL]
         self._odds = list(self._usual)
@@ -57,7 +57,7 @@ class SimulatedRoom:
         tracks = tuple(range(1, there + 1))
         leaders = random.choices(LABELS, weights, k=there)
         for number in range(READINGS):
-            at = start + self._window_s * (number + 0.5) / READINGS
+            at = start + self.window_s * (number + 0.5) / READINGS
             yield Presence(at, there, tracks)
             for track, leader in zip(tracks, leaders, strict=True):
                 yield Observation("face", at, scores(LABELS, leader, random.choice(SURE)), 1.0, track)
@@ -68,6 +68,6 @@ class SimulatedRoom:
         spoken = [weight for label, weight in zip(LABELS, weights, strict=True) if label in VOICE_LABELS]
         labels = tuple(label for label in LABELS if label in VOICE_LABELS)
         leader = self._random.choices(labels, spoken)[0]
-        at = start + self._window_s / 2
+        at = start + self.window_s / 2
         said = scores(VOICE_LABELS, leader, self._random.choice(SURE))
         return Observation("voice", at, said, self._random.uniform(0.2, 1.0))

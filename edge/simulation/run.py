@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,13 @@ from urllib.parse import quote, urlsplit
 
 from edge import vitals
 from edge.contract.commands import Command
-from edge.events import KIT_NAME, Event, format_time
+from edge.events import KIT_NAME, Event, MoodWindow, format_time
 from edge.outbox import Outbox
 from edge.outbox.disk import DiskOutbox
 from edge.outbox.memory import MemoryOutbox
 from edge.simulation.kit import SimulatedKit, names
 from edge.simulation.room import SimulatedRoom
+from edge.simulation.steering import Steering
 from edge.sinks import Access
 from edge.sinks.crowd import Crowd
 from edge.sinks.mqtt import Mqtt
@@ -66,11 +67,13 @@ class Wishes:
     outbox: Path | None = None
     """Folder for outboxes on disk; None keeps them in memory."""
     ledger: Path | None = None
-    """Gets a line for every event that was made, once it is in its outbox."""
+    """Gets a line for every event once it is in its outbox, and one when it is acknowledged."""
     patience_s: float = 30.0
     """How long the end waits for acknowledgements."""
     seed: int = 1
     quiet: bool = False
+    orders: Iterable[str] | None = None
+    """Lines that change the load while it goes on; its end, and not ``seconds``, then ends it."""
 
 
 @dataclass(slots=True)
@@ -78,6 +81,8 @@ class Tally:
     """What is counted."""
 
     made: int = 0
+    windows: int = 0
+    """Of those that were made, once all kits had begun."""
     storms: int = 0
     cut: int = 0
     waits_s: array[float] = field(default_factory=lambda: array("d"))
@@ -126,6 +131,7 @@ class Simulation:
         """Simulate until *stop* or the end. Returns the CPU seconds that the kits took once all had begun."""
         wishes = self._wishes
         start = time.monotonic()
+        steering = Steering(wishes.orders) if wishes.orders is not None else None
         ready, cpu = start, time.process_time()
         storm = start + wishes.storm_every_s if wishes.storm_every_s else float("inf")
         tell = start
@@ -136,6 +142,10 @@ class Simulation:
                 if self._began == len(self.kits):
                     ready, cpu = now, time.process_time()
                     storm = now + wishes.storm_every_s if wishes.storm_every_s else float("inf")
+            elif steering is not None:
+                self._follow(steering, now)
+                if steering.ended:
+                    break
             elif now - ready >= wishes.seconds:
                 break
             if now >= storm:
@@ -179,7 +189,7 @@ class Simulation:
             window_s=1 / wishes.rate,
             random=random,
             told=self._note,
-            acknowledged=self.tally.waits_s.append,
+            acknowledged=self._note_acknowledged,
         )
         commands.append(kit)
         return kit
@@ -197,9 +207,16 @@ class Simulation:
 
     def _note(self, event: Event) -> None:
         self.tally.made += 1
+        self.tally.windows += self._began == len(self.kits) and isinstance(event.data, MoodWindow)
         if self._ledger is not None:
             stamp = {"kit": event.kit, "boot_id": event.boot_id, "seq": event.seq, "type": event.type}
             self._ledger.write(json.dumps(stamp | {"at": event.at, "closed": time.time()}) + "\n")
+
+    def _note_acknowledged(self, waited_s: float) -> None:
+        self.tally.waits_s.append(waited_s)
+        if self._ledger is not None:
+            line = {"acknowledged": time.time(), "waited_s": round(waited_s, 6)}
+            self._ledger.write(json.dumps(line) + "\n")
 
     def _begin_more(self, now: float, wanted: int) -> None:
         while self._began < min(wanted, len(self.kits)):
@@ -232,6 +249,16 @@ class Simulation:
         for number in range(self._sweep, self._sweep + count):
             self.kits[number % self._began].tend(now)
         self._sweep = (self._sweep + count) % max(1, self._began)
+
+    def _follow(self, steering: Steering, now: float) -> None:
+        for order in steering.orders():
+            if order.rate is None:
+                self._storm()
+                continue
+            for kit in self.kits:
+                kit.change_window(1 / order.rate, now)
+            self._due = [(kit.due, number) for number, kit in enumerate(self.kits)]
+            heapq.heapify(self._due)
 
     def _storm(self) -> None:
         struck = self._random.sample(range(len(self.kits)), round(self._wishes.storm_part * len(self.kits)))
@@ -291,7 +318,7 @@ def summarise(simulation: Simulation, wishes: Wishes, cpu_s: float) -> dict[str,
         "connections_cut": tally.cut,
         "acknowledged_after_ms": {name: after_ms(part) for name, part in PARTS.items()},
         "cpu_s": round(cpu_s, 3),
-        "cpu_ms_per_window": round(cpu_s * 1000 / max(1.0, wishes.seconds * wishes.rate * wishes.kits), 3),
+        "cpu_ms_per_window": round(cpu_s * 1000 / max(1, tally.windows), 3),
         "rss_mb": vitals.rss_mb(),
     }
 
