@@ -191,6 +191,9 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     simulate.add_argument(
         "--sites", type=_count, default=1, metavar="M", help="sites for {site} (%(default)s)"
     )
+    simulate.add_argument(
+        "--first", type=int, default=0, metavar="N", help="number of the first kit (%(default)s)"
+    )
     simulate.add_argument("--login", action="store_true", help="each kit's name is its MQTT user")
     simulate.add_argument("--password-file", type=Path, metavar="FILE", help="one password for all of them")
     simulate.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authority for mqtts://")
@@ -400,6 +403,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
                 connects_per_s=arguments.connects,
                 pattern=arguments.names,
                 sites=arguments.sites,
+                first=arguments.first,
                 login=arguments.login,
                 access=Access(password, str(arguments.ca_file or ""), arguments.protocol),
                 certificates=arguments.certificates,

@@ -6,17 +6,21 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 
 from benchmarks.faults.stage import mosquitto as find_mosquitto
-from benchmarks.scale.cluster import Missing, find_postgres, find_rabbitmq
+from benchmarks.scale.cluster import Cluster, Missing, find_postgres, find_rabbitmq
+from benchmarks.scale.course import Course, Load, drained
 from benchmarks.scale.faults import play
-from benchmarks.scale.rungs import Load, Rung, district, drained, perform, room, school, simulator
+from benchmarks.scale.measure import Plan, perform
+from benchmarks.scale.rungs import Rung, district, room, room_on_mosquitto, school
 from benchmarks.scale.stage import Program, python
-from benchmarks.scale.witness import Made, StreamWatcher, compare, read_ledger
+from benchmarks.scale.witness import Made, StreamWatcher, compare
+from dashboard.district.queue import Intake, parse_broker
 from tests.conftest import eventually
 
 DAEMON = """
@@ -83,20 +87,34 @@ def test_room(open_folder):
         follow(rung, daemon(open_folder, "kelas-1a", f'url = "{url}"'), "kelas-1a")
 
 
+def test_room_on_mosquitto_as_the_package_configures_it(open_folder):
+    if find_mosquitto() is None:
+        pytest.skip("Mosquitto is not installed (Debian: mosquitto)")
+    with room_on_mosquitto(open_folder, ["kelas-1a"]) as rung:
+        port = rung.simulate[1].rpartition(":")[2]
+        mqtt = f'url = "mqtt://kelas-1a@127.0.0.1:{port}"\npassword_file = "{open_folder}/password"'
+        follow(rung, daemon(open_folder, "kelas-1a", mqtt), "kelas-1a")
+        said: list[str] = []
+        stranger = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        stranger.on_connect = lambda _client, _data, _flags, reason, _more: said.append(str(reason))
+        stranger.connect("127.0.0.1", int(port))
+        stranger.loop_start()
+        eventually(lambda: said)
+        stranger.loop_stop()
+        assert said[0] == "Not authorized"
+
+
 def test_school(open_folder):
     if find_mosquitto() is None:
         pytest.skip("Mosquitto is not installed (Debian: mosquitto)")
     kits = 30
     with school(open_folder, kits) as rung:
-        crowd = simulator(rung, Load(kits, rate=1.0, seconds=3.0, connects=100.0))
-        crowd.start()
-        assert crowd.wait(240) == 0, crowd.log.read_text()
-        made = read_ledger(open_folder / "simulate.ledger")
-        drained(rung, made)
-        count = compare(made, rung.stored(), windows_only=True)
-        assert count.holds, count
-        assert len({one.key[0] for one in made}) == kits
-        assert count.made > kits
+        with Course(rung, Load(kits, rate=1.0, connects=100.0)) as course:
+            course.arrive()
+            count = course.finish()
+        assert (count["lost"], count["doubled"], count["unmade"]) == (0, 0, 0)
+        assert count["made"] >= kits
+        assert len({one.key[0] for one in course.ledger.made}) == kits
 
 
 @pytest.mark.scale
@@ -128,11 +146,7 @@ def is_let(port: int, password: str, topic: str) -> bool:
 
 @pytest.mark.scale
 def test_district(open_folder):
-    try:
-        find_rabbitmq()
-        find_postgres()
-    except Missing as missing:
-        pytest.skip(str(missing))
+    need_district()
     with district(open_folder, 12) as rung:
         _, cluster = rung.district
         mqtt = f'url = "mqtt://s0--k0@127.0.0.1:{cluster.mqtt_ports[1]}"\nprotocol = "3.1.1"\n'
@@ -141,14 +155,66 @@ def test_district(open_folder):
         for topic in ("suasana/s1--k1/#", "suasana/#", "suasana/+/state"):
             assert not is_let(cluster.mqtt_ports[0], cluster.password, topic)
         assert is_let(cluster.mqtt_ports[0], cluster.password, "suasana/s0--k0/#")
-        load = Load(12, rate=0.5, seconds=10.0)
-        figures = perform(rung, load, lambda _what: None)
-        assert not figures["count"]["lost"]
-        assert not figures["count"]["doubled"]
-        killed = play(rung, load, lambda _what: None)
-        for scene in (scene for scene in killed.values() if isinstance(scene, dict)):
-            assert not scene["count"]["lost"], scene
-            assert not scene["count"]["doubled"], scene
+        nothing_is_lost(rung)
+
+
+def nothing_is_lost(rung: Rung) -> None:
+    """Neither in calm nor in a storm, nor when a node, the database or an ingester is killed."""
+    load = Load(12, rate=0.5, seconds=6.0, storms=1, storm_s=5.0)
+    figures = perform(rung, Plan(load, step_s=0.0), lambda _what: None)
+    killed = play(rung, load, lambda _what: None)
+    scenes = [figures, *(scene for scene in killed.values() if isinstance(scene, dict))]
+    for scene in scenes:
+        assert not scene["count"]["lost"], scene
+        assert not scene["count"]["doubled"], scene
+    assert len(scenes) == 4
+
+
+def need_district() -> None:
+    """Skip where it cannot run."""
+    try:
+        find_rabbitmq()
+        find_postgres()
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.scale
+def test_district_whose_events_share_three_queues(open_folder):
+    need_district()
+    with district(open_folder, 12, queues=3) as rung:
+        nothing_is_lost(rung)
+
+
+@pytest.mark.scale
+def test_queues_are_added_and_taken_away_while_events_flow(open_folder):
+    need_district()
+    cluster = Cluster(open_folder / "rabbitmq", size=1)
+    try:
+        cluster.start()
+        broker = parse_broker(cluster.amqp, cluster.password)
+        with closing(Intake(broker)) as admin, closing(Intake(broker)) as intake:
+            admin.connect()
+            sent = 0
+            taken: set[str] = set()
+            for queues in (1, 3, 2, 1):
+                admin.declare(1, queues=queues)
+                for _ in range(50):
+                    admin._channel.basic_publish("amq.topic", f"suasana.k{sent}.event", b"{}")
+                    sent += 1
+                eventually(lambda: admin.waiting() == 50)
+                shares = [name for name in admin._find() if admin._length(name)]
+                assert len(shares) == queues, shares
+                intake.connect()
+                while len(taken) < sent:
+                    found = intake.take(1000, 0.2, 5.0)
+                    assert found, f"{sent - len(taken)} of {sent} are missing"
+                    taken |= {message.topic for message in found}
+                    intake.acknowledge(found)
+                intake.close()
+                assert admin.waiting() == 0
+    finally:
+        cluster.stop()
 
 
 def test_what_is_lost_doubled_or_made_up_is_counted():

@@ -5,23 +5,47 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.stage import ROOT, NeverHappened, Program, answers, free_port, wait_for
-from dashboard.district.sites import definitions, hash_password
+from dashboard.district.sites import QUEUE, definitions, hash_password
 
 SYSTEM = ROOT / "systemd" / "district"
 RABBITMQ = Path("/usr/lib/rabbitmq/bin")
 ADMIN = "district_admin"
 START_S = 180.0
 """A node takes ten seconds where nothing else runs."""
+
+
+WORK = """
+{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"QUEUE">>)),
+{Name, Node} = amqqueue:get_pid(Q),
+Done = fun(One) -> Pid = rpc:call(Node, erlang, whereis, [One]),
+  {reductions, R} = rpc:call(Node, erlang, process_info, [Pid, reductions]), R end,
+{All, _} = rpc:call(Node, erlang, statistics, [exact_reductions]),
+{Node, Done(Name), Done(ra_log_wal), All}.
+"""
+"""In Erlang: who leads the queue, and how many steps its process, its node's log and all have done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Of a node so far. Erlang counts the steps of each process, not its time."""
+
+    node: int
+    queue: int
+    log: int
+    """Of the process that writes all queues' events to the disk, one per node."""
+    every: int
 
 
 class Missing(Exception):  # noqa: N818 -- read as: raise Missing
@@ -158,13 +182,19 @@ class Cluster:
         path.write_text(json.dumps(table))
         self.control("import_definitions", str(path))
 
+    def work(self, queue: str = QUEUE) -> Work:
+        """What the process that leads *queue* has done so far, and what its node has."""
+        told = self.control("eval", WORK.replace("QUEUE", queue))
+        node, one, log, every = re.findall(r"r(\d+)@localhost|(\d+)", told)
+        return Work(int(node[0]) - 1, int(one[1]), int(log[1]), int(every[1]))
+
     def leader(self) -> int:
-        """The index of the node that leads the events' queue."""
+        """The index of the node that leads the events' queue, or most of them."""
         told: list[dict[str, Any]] = json.loads(
             self.control("list_queues", "name", "leader", "--formatter", "json", node=1)
         )
-        leads = next(str(queue["leader"]) for queue in told if queue["name"] == "suasana-events")
-        return int(leads.removeprefix("r").partition("@")[0]) - 1
+        leads = Counter(str(queue["leader"]) for queue in told if str(queue["name"]).startswith(QUEUE))
+        return int(leads.most_common(1)[0][0].removeprefix("r").partition("@")[0]) - 1
 
     def stop(self) -> None:
         """All of it, the name server too."""
@@ -217,4 +247,5 @@ class Cluster:
             "RABBITMQ_NODE_PORT": str(self.amqp_ports[number - 1]),
             "RABBITMQ_DIST_PORT": str(free_port()),
         }
-        return Program(f"node-{number}", [str(self._programs / "rabbitmq-server")], own, environment)
+        command = [str(self._programs / "rabbitmq-server")]
+        return Program(f"node-{number}", command, own, environment, lanes=os.cpu_count() or 1)

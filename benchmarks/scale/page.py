@@ -1,82 +1,96 @@
-"""docs/scale.md: the figures between its markers, and a drawing of what a window costs where."""
+"""docs/scale.md: the figures between its markers; drawings of what a window costs, and of waiting times."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale import paper
+from benchmarks.scale import drawing, paper
+from benchmarks.scale.measure import RUNGS
+from benchmarks.scale.names import NAMES, PARTS
 from benchmarks.scale.stage import ROOT
 
 PAGE = ROOT / "docs" / "scale.md"
-PLOT = ROOT / "docs" / "scale.svg"
-RUNGS = ("room", "school", "district")
-NAMES = {"broker": "broker", "node": "RabbitMQ, 3 nodes", "ingest": "ingesters", "postgres": "PostgreSQL"}
-NAMES |= {"page": "page"}
-COLOURS = {
-    "broker": "#2a6f97",
-    "node": "#2a6f97",
-    "ingest": "#e09f3e",
-    "postgres": "#6a994e",
-    "page": "#9e2a2b",
-}
+COSTS = ROOT / "docs" / "scale.svg"
+RAMPS = ROOT / "docs" / "scale-ramp.svg"
 NOTHING = "-"
-ALONE = ("broker", "page")
-"""Programs that cannot use a second core, and of which a site has one."""
+LIMITS = {
+    "queue": "one queue, whose leader is one process",
+    "log": "the log that a node writes all its queues' events to, one process too",
+    "nodes": f"{paper.NODES} nodes of {paper.CORES} cores",
+    "memory": f"{paper.NODES} nodes with {paper.SERVER_GB} GB",
+    "return": f"{paper.NODES} nodes of {paper.CORES} cores when all kits return within {paper.STORM_S:g} s",
+    "postgres": f"one PostgreSQL server of {paper.CORES} cores",
+    "ingester": "one ingester",
+}
+Load = tuple[str, str, Mapping[str, Any]]
+"""A rung's name, the load's, and its figures."""
 
 
-def write(found: Mapping[str, Any], path: Path = PAGE, plot: Path = PLOT) -> None:
-    """Rewrite what stands between the markers, and the drawing."""
+def write(found: Mapping[str, Any], path: Path = PAGE) -> None:
+    """Rewrite what stands between the markers, and the drawings."""
     marked = re.compile(r"(<!-- scale: [^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
     text = path.read_text("utf-8")
     path.write_text(marked.sub(lambda match: f"{match[1]}\n{describe(found)}\n\n{match[2]}", text), "utf-8")
-    plot.write_text(draw(found), "utf-8")
+    COSTS.write_text(drawing.draw_costs(_bars(found)), "utf-8")
+    RAMPS.write_text(drawing.draw_ramps(_ramps(found)), "utf-8")
 
 
 def describe(found: Mapping[str, Any]) -> str:
     """All figures as Markdown."""
-    lines = [f"{found['machine']}; load average {found['load_average']} when it began, by other programs."]
-    lines += ["", *_loads(found), "", "![What a window costs](scale.svg)", "", *_saturation(found)]
-    if "faults" in found:
-        lines += ["", *_faults(found["faults"], found["everything"])]
-    if "history" in found:
-        asked = found["history"]
-        short, long = asked["ms_with_30_days"], asked["ms_with_365_days"]
-        lines += ["", "A page's usual question, 40 minutes of one room, as a site's own role:"]
-        lines += [f"{short} ms with 30 days of partitions, {long} ms with 365."]
-    if "paper" in found:
-        lines += ["", *_paper(found["paper"], found["district"])]
+    rungs = [name for name in RUNGS if name in found]
+    lines = [f"{found['machine']}. Load average when it began, by other programs, and how long it took: "]
+    lines[0] += ", ".join(
+        f"{name} {found[name]['load_average']}, {found[name]['took_s']} s" for name in rungs
+    )
+    lines[0] += "."
+    lines += ["", *_loads(found), "", "![What a window costs](scale.svg)"]
+    if any("ramp" in found[name] for name in rungs):
+        lines += ["", "### What is full first", "", *_saturation(found), "", *_steps(found)]
+    killed = [name for name in rungs if "faults" in found[name]]
+    if killed:
+        lines += ["", "### Killed in the middle"]
+        lines += [line for name in killed for line in ("", *_faults(NAMES[name], found[name]))]
+    if (district := found.get("district")) is not None:
+        if "history" in district:
+            asked = district["history"]
+            short, long = asked["ms_with_30_days"], asked["ms_with_365_days"]
+            lines += ["", "A page's usual question, 40 minutes of one room, as a site's own role:"]
+            lines += [f"{short} ms with 30 days of partitions, {long} ms with 365."]
+        lines += ["", "### 100,000 kits on paper", "", *_paper(found["paper"], district)]
     return "\n".join(lines)
+
+
+def _each(found: Mapping[str, Any]) -> Iterator[Load]:
+    for name in RUNGS:
+        for what in ("calm", "storm"):
+            if what in found.get(name, ()):
+                yield name, NAMES[name] + ("" if what == "calm" else ", storms"), found[name][what]
 
 
 def _loads(found: Mapping[str, Any]) -> list[str]:
     heads = ["rung", "kits", "windows/s", "CPU ms per window, all programs", "kits per core"]
     heads += ["acknowledged after ms", "stored after ms", "shown after ms", "lost, doubled"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for rung in RUNGS:
-        for load in found.get(rung, ()):
-            cost, count = sum(load["cpu_ms_per_window"].values()), load["count"]
-            name = f"{rung}, storm every {load['storm_s']:g} s" if load["storm_s"] else rung
-            waits = [load[f"{what}_after_ms"] for what in ("acknowledged", "stored", "shown")]
-            lines.append(
-                f"| {name} | {load['kits']} | {load['kits'] * load['rate']:g} | {cost:.2f} "
-                f"| {kits_per_core(cost)} | {' | '.join(map(_quantiles, waits))} "
-                f"| {count['lost']}, {count['doubled']} of {count['made']} |"
-            )
+    for rung, name, load in _each(found):
+        cost, count = sum(load["cpu_ms_per_window"].values()), found[rung]["count"]
+        waits = [load[f"{what}_after_ms"] for what in ("acknowledged", "stored", "shown")]
+        lines.append(
+            f"| {name} | {found[rung]['kits']} | {load['windows_per_s']:g} | {cost:.2f} "
+            f"| {kits_per_core(cost)} | {' | '.join(map(_quantiles, waits))} "
+            f"| {count['lost']}, {count['doubled']} of {count['made']:,} |"
+        )
     lines += [
         "",
-        "Times are p50 / p95 / p99 from the closing of a window. CPU of each program, ms per window:",
-        "",
+        "Times are p50 / p95 / p99 from the closing of a window; what was lost or doubled counts the",
     ]
-    lines += ["| rung | kits | " + " | ".join(NAMES.values()) + " |", "|---|---|" + "---|" * len(NAMES)]
-    for rung in RUNGS:
-        for load in found.get(rung, ()):
-            cells = [_figure(load["cpu_ms_per_window"].get(name)) for name in NAMES]
-            storm = ", storms" if load["storm_s"] else ""
-            lines.append(f"| {rung}{storm} | {load['kits']} | {' | '.join(cells)} |")
+    lines += ["rung's whole run, its ramp too. CPU of each part, ms per window:", ""]
+    lines += ["| rung | " + " | ".join(PARTS.values()) + " |", "|---|" + "---|" * len(PARTS)]
+    for _, name, load in _each(found):
+        cells = [_figure(load["cpu_ms_per_window"].get(part)) for part in PARTS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
@@ -86,58 +100,88 @@ def kits_per_core(ms_per_window: float) -> str:
 
 
 def _saturation(found: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "What is full first, if everything else had room (kits with five-second windows that fill one core):",
+    heads = ["rung", "holds, windows/s", "as many kits", "CPU ms per window there", "kits per core there"]
+    heads += ["too much, windows/s", "full first", "its cores", "what was seen", "processors idle"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for rung, climb in _ramps(found):
+        failed = next((step for step in climb["steps"] if step["too_much"]), None)
+        holds, cost = climb["holds_per_s"], climb["ms_per_window"]
+        cells = [NAMES[rung], _count(holds), _count(holds and holds * paper.WINDOW_S)]
+        cells += [_figure(cost), kits_per_core(cost) if cost else NOTHING]
+        if failed is None:
+            cells += ["not reached", NOTHING, NOTHING, NOTHING, NOTHING]
+        else:
+            full = climb["full"]
+            cells += [_count(climb["fails_per_s"]), _part(full), _figure(failed["cores"].get(full))]
+            cells += ["; ".join(map(_in_words, failed["too_much"])), f"{failed['idle']:.0%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
         "",
+        f"The same kits send ever more windows, a step of {_step_s(found):g} s each, until windows are",
     ]
-    for rung in RUNGS:
-        loads = [load for load in found.get(rung, ()) if not load["storm_s"]]
-        if not loads:
-            continue
-        load, costs = loads[-1], dict(loads[-1]["cpu_ms_per_window"])
-        if "page" in costs and load["page_windows"]:  # of its own kits, not of all
-            costs["page"] *= load["windows"] / load["page_windows"]
-        alone = {name: ms for name, ms in costs.items() if ms > 0 and (name in ALONE or rung == "district")}
-        told = [
-            f"{NAMES[name]} {kits_per_core(ms)}" for name, ms in sorted(alone.items(), key=lambda x: -x[1])
-        ]
-        lines.append(f"- **{rung}**: {', '.join(told)}")
+    lines += [
+        "stored later and later, the queue grows, or a part never rests. A part is *full* if its working"
+    ]
+    lines += ["thread ran whenever a processor was free for it: on this machine all programs share"]
+    lines += [
+        f"{found['processors']}, the simulated kits too, so a part is full before it has a core to itself."
+    ]
+    lines += ["", "![Waiting times as the load grows](scale-ramp.svg)"]
     return lines
 
 
-def _faults(faults: Mapping[str, Any], everything: Mapping[str, Any]) -> list[str]:
+def _steps(found: Mapping[str, Any]) -> list[str]:
+    heads = [
+        "rung",
+        "windows/s",
+        "acknowledged after ms",
+        "stored after ms",
+        "shown after ms",
+        "busy",
+        "queue",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for rung, climb in _ramps(found):
+        for step in climb["steps"]:
+            waits = [_quantiles(step[f"{what}_after_ms"]) for what in ("acknowledged", "stored", "shown")]
+            busy = ", ".join(f"{_part(part)} {share:.0%}" for part, share in step["busy"].items())
+            queue = f"{step['queue']['first']} to {step['queue']['last']}" if step["queue"] else NOTHING
+            mark = " **too much**" if step["too_much"] else ""
+            cells = [NAMES[rung], f"{step['windows_per_s']:,.0f}{mark}", *waits, busy, queue]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _faults(rung: str, district: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| killed in the middle | made | stored | lost | doubled | acknowledged after ms |",
+        f"| {rung} | made | stored | lost | doubled | acknowledged after ms |",
         "|---|---|---|---|---|---|",
     ]
-    scenes = {name: scene for name, scene in faults.items() if isinstance(scene, dict)}
-    for name, scene in {**scenes, "all": everything}.items():
+    scenes = {name: scene for name, scene in district["faults"].items() if isinstance(scene, dict)}
+    for name, scene in {**scenes, "all": district["everything"]}.items():
         count = scene["count"]
         what = scene.get("killed", "everything on this rung, the loads above too")
         waits = _quantiles(scene.get("acknowledged_after_ms"))
-        numbers = [str(count[key]) for key in ("made", "stored", "lost", "doubled")]
+        numbers = [f"{count[key]:,}" for key in ("made", "stored", "lost", "doubled")]
         lines.append(f"| {name}: {what} | {' | '.join(numbers)} | {waits} |")
     return lines
 
 
-def _paper(found: Mapping[str, Any], loads: list[Mapping[str, Any]]) -> list[str]:
+def _paper(found: Mapping[str, Any], district: Mapping[str, Any]) -> list[str]:
     """The extrapolation, which says that it is one."""
-    calm = next(load for load in loads if not load["storm_s"])
     lines = [
         f"**Extrapolated, not run**: {found['kits']:,} kits at {found['sites']:,} sites,",
-        f"from {calm['kits']} kits on two cores, taken as linear. Assumed: a core used by half on average,",
-        f"servers of {paper.CORES} cores, {paper.LESSON_HOURS} hours of lessons a day,",
-        f"{paper.SCHOOL_DAYS} school days a year.",
+        f"from {district['kits']} kits on this machine, taken as linear. Assumed: a core used by half on",
+        f"average, servers of {paper.CORES} cores and {paper.SERVER_GB} GB, {paper.LESSON_HOURS} hours of",
+        f"lessons a day, {paper.SCHOOL_DAYS} school days a year.",
         "",
         "| | five-second windows | one-minute windows |",
         "|---|---|---|",
     ]
     short, long = found["window_5_s"], found["window_60_s"]
     rows = [("windows a second", "windows_per_s"), ("ingesters", "ingesters")]
-    rows += [
-        ("history, GB a day", "history_gb_a_day"),
-        ("history, TB a school year", "history_tb_a_school_year"),
-    ]
+    rows += [("memory of the ingesters, GB", "ingesters_gb"), ("history, GB a day", "history_gb_a_day")]
+    rows += [("history, TB a school year", "history_tb_a_school_year")]
     lines += [f"| {text} | {short[key]:,} | {long[key]:,} |" for text, key in rows]
     for part in short["cores"]:
         cells = [f"{one['cores'][part]:,} cores, {_servers(one['servers'][part])}" for one in (short, long)]
@@ -145,52 +189,49 @@ def _paper(found: Mapping[str, Any], loads: list[Mapping[str, Any]]) -> list[str
     lines += [
         "",
         f"A connection takes {found['connection_kb']:,} kB of the nodes' memory, so all of them take",
+        f"{found['broker_memory_gb']:,} GB over the cluster.",
     ]
-    lines += [f"{found['broker_memory_gb']:,} GB over the cluster."]
     if "return_cpu_ms" in found:
         lines += [
             f"A kit that comes back after a lost connection costs {found['return_cpu_ms']} ms of CPU;",
             f"all of them within {paper.STORM_S:g} s want {found['storm_cores']:,} cores for that alone.",
         ]
-    lines += [f"Breaks first: {'; '.join(found['first_to_break'])}."]
+    if (queue := district.get("queue_process")) and "queues" in found:
+        leader, log = queue["leader_ms_per_event"], queue["log_ms_per_event"]
+        lines += [
+            f"The process that leads a queue spends {leader} ms on an event, its node's log {log} ms",
+            f"(by Erlang's count of steps, over {queue['events']:,} events): all events want",
+            f"{found['queues']} queues.",
+        ]
+    lines += ["", "What breaks first, by the kits with five-second windows that one of each carries:", ""]
+    lines += [f"{n}. {LIMITS[one['what']]}: {one['kits']:,}" for n, one in enumerate(found["limits"], 1)]
     return lines
 
 
-def draw(found: Mapping[str, Any]) -> str:
-    """A bar per load, stacked by program, as SVG."""
-    bars = [(rung, load) for rung in RUNGS for load in found.get(rung, ())]
-    most = max((sum(load["cpu_ms_per_window"].values()) for _, load in bars), default=1.0) or 1.0
-    height = 26 * len(bars) + 60
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}"',
-        ' font-family="sans-serif" font-size="12">',
-        f'<rect width="720" height="{height}" fill="#ffffff"/>',
-        '<text x="10" y="18" font-weight="bold">Processor time per window, ms</text>',
+def _bars(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
+    return [
+        (f"{name}, {found[rung]['kits']} kits", load["cpu_ms_per_window"])
+        for rung, name, load in _each(found)
     ]
-    for row, (rung, load) in enumerate(bars):
-        top, left = 30 + 26 * row, 190.0
-        name = f"{rung}, {load['kits']} kits" + (", storms" if load["storm_s"] else "")
-        parts.append(f'<text x="10" y="{top + 14}">{escape(name)}</text>')
-        for program, ms in load["cpu_ms_per_window"].items():
-            width = 440 * ms / most
-            parts.append(
-                f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="18" fill="{COLOURS[program]}">'
-                f"<title>{escape(NAMES[program])}: {ms:.2f} ms</title></rect>"
-            )
-            left += width
-        total = sum(load["cpu_ms_per_window"].values())
-        parts.append(f'<text x="{left + 6:.1f}" y="{top + 14}">{total:.2f}</text>')
-    left = 10
-    for program, colour in {
-        "broker": "broker",
-        "ingest": "ingesters",
-        "postgres": "PostgreSQL",
-        "page": "page",
-    }.items():
-        parts.append(f'<rect x="{left}" y="{height - 20}" width="12" height="12" fill="{COLOURS[program]}"/>')
-        parts.append(f'<text x="{left + 17}" y="{height - 10}">{colour}</text>')
-        left += 110
-    return "\n".join([*parts, "</svg>", ""])
+
+
+def _ramps(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, found[name]["ramp"]) for name in RUNGS if "ramp" in found.get(name, ())]
+
+
+def _step_s(found: Mapping[str, Any]) -> float:
+    return max((step["seconds"] for _, climb in _ramps(found) for step in climb["steps"][1:]), default=0.0)
+
+
+def _part(part: str | None) -> str:
+    if part is None:
+        return "nothing: it waits for something else"
+    return NAMES[part]
+
+
+def _in_words(reason: str) -> str:
+    part, never, _ = reason.partition(" never rests")
+    return f"{_part(part)}{never}" if never else reason
 
 
 def _quantiles(waits: Mapping[str, float] | None) -> str:
@@ -201,6 +242,10 @@ def _quantiles(waits: Mapping[str, float] | None) -> str:
 
 def _servers(count: int) -> str:
     return "1 server" if count == 1 else f"{count} servers"
+
+
+def _count(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
 def _figure(value: float | None) -> str:

@@ -1,7 +1,9 @@
 """A hundred thousand kits, computed from what one kit was measured to cost. Nobody has run this.
 
-Costs are taken as linear, which is kind to brokers (routing tables grow) and unkind to PostgreSQL (batches
-grow too). Every assumption is a constant here, and the page prints them.
+A kit costs something for being there (its connection, its health) and something for every window. Both come
+from two measurements of the same kits, at their usual rate and at the highest that the rung held, as a line
+through the two: kind to brokers, whose routing tables grow, and unkind to PostgreSQL, whose batches grow too.
+Every assumption is a constant here, and the page prints them.
 """
 
 from __future__ import annotations
@@ -22,52 +24,97 @@ CORES = 16
 """Of one server."""
 LESSON_HOURS = 5
 SCHOOL_DAYS = 220
-REPLICAS = 3
-"""Copies of the queue, on three nodes."""
-NODE_GB = 64
+NODES = 3
+"""Of a cluster that has a copy of every event on each of them."""
+SERVER_GB = 64
 STORM_S = 60.0
 """Within which everybody should be back after a broker was away."""
 
 
-def extrapolate(district: Mapping[str, Any], storm: Mapping[str, Any] | None) -> dict[str, Any]:
-    """From one rung's figures to KITS; *storm* is the same load with all connections cut.
+def extrapolate(district: Mapping[str, Any]) -> dict[str, Any]:
+    """From one rung's figures to KITS.
 
     Returns:
         Plain values, for two lengths of the window.
     """
-    cost = district["cpu_ms_per_window"]
-    connection_kb = 1000 * sum(max(0.0, mb) for mb in district["memory_grown_mb"].values()) / district["kits"]
+    calm, storm = district["calm"], district.get("storm")
+    there, window = split_costs(district)
+    connection_kb = district["memory_kb_per_kit"]
     result: dict[str, Any] = {
         "kits": KITS,
         "sites": math.ceil(KITS / KITS_OF_A_SITE),
-        "connection_kb": round(connection_kb, 1),
+        "connection_kb": connection_kb,
         "broker_memory_gb": round(KITS * connection_kb / 1e6, 1),
+        "ms_a_second_for_being_there": {part: round(ms, 4) for part, ms in there.items()},
+        "ms_for_a_window": {part: round(ms, 4) for part, ms in window.items()},
     }
     for name, window_s in (("window_5_s", WINDOW_S), ("window_60_s", MINUTE_S)):
-        windows_per_s = KITS / window_s
-        cores = {part: windows_per_s * ms / 1000 / BUSY for part, ms in cost.items() if part != "page"}
-        rows = windows_per_s * 3600 * LESSON_HOURS
-        result[name] = {
-            "windows_per_s": round(windows_per_s),
-            "cores": {part: round(value, 1) for part, value in cores.items()},
-            "servers": {part: math.ceil(value / CORES) for part, value in cores.items()},
-            "ingesters": math.ceil(windows_per_s * cost["ingest"] / 1000 / BUSY),
-            "rows_a_day": round(rows),
-            "history_gb_a_day": round(rows * district["bytes_per_event"] / 1e9, 1),
-            "history_tb_a_school_year": round(rows * district["bytes_per_event"] * SCHOOL_DAYS / 1e12, 2),
-        }
-    pages = district["cpu_ms_per_window"]["page"] * district["windows"] / max(1, district["page_windows"])
+        result[name] = _size(district, there, window, window_s)
+    pages = calm["cpu_ms_per_window"]["page"] * calm["windows"] / max(1, calm["page_windows"])
     result["page_kits_a_core"] = round(BUSY * WINDOW_S * 1000 / pages) if pages else None
-    if storm is not None:
-        extra_ms = (sum(storm["cpu_ms_per_window"].values()) - sum(cost.values())) * storm["windows"]
-        per_return = max(0.0, extra_ms) / max(1, storm["connections_cut"])
+    if storm and storm["connections_cut"]:
+        extra = sum(storm["cpu_ms_per_window"].values()) - sum(calm["cpu_ms_per_window"].values())
+        per_return = max(0.0, extra) * storm["windows"] / storm["connections_cut"]
         result["return_cpu_ms"] = round(per_return, 2)
         result["storm_cores"] = round(KITS * per_return / 1000 / STORM_S / BUSY, 1)
-    result["first_to_break"] = first_to_break(result)
+    queue = district.get("queue_process")
+    if queue and queue["leader_ms_per_event"] > 0:
+        result["queues"] = math.ceil(KITS / WINDOW_S * queue["leader_ms_per_event"] / 1000 / BUSY)
+    result["limits"] = limits(result, queue)
     return result
 
 
-def first_to_break(result: Mapping[str, Any]) -> list[str]:
-    """What needs most servers, in order: a part that needs more than one writer comes first."""
-    found = result["window_5_s"]["servers"]
-    return [f"{part} ({count} x {CORES} cores)" for part, count in sorted(found.items(), key=lambda x: -x[1])]
+def split_costs(district: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """What a kit costs each second for being there, and what a window costs, both in ms by part."""
+    calm, rate = district["calm"]["cpu_ms_per_window"], district["rate"]
+    held = [step for step in district.get("ramp", {}).get("steps", ()) if not step["too_much"]]
+    most = held[-1]["wanted_per_s"] / district["kits"] if held else rate
+    there, window = {}, {}
+    for part, ms in calm.items():
+        if part == "page":
+            continue
+        window[part] = ms
+        if most > rate:
+            slope = (held[-1]["cpu_ms_per_window"][part] * most - ms * rate) / (most - rate)
+            window[part] = min(ms, max(0.0, slope))
+        there[part] = (ms - window[part]) * rate
+    return there, window
+
+
+def _size(
+    district: Mapping[str, Any], there: Mapping[str, float], window: Mapping[str, float], window_s: float
+) -> dict[str, Any]:
+    """Cores, servers, memory and disk for windows of *window_s*."""
+    cores = {part: KITS * (there[part] + window[part] / window_s) / 1000 / BUSY for part in window}
+    rows = KITS / window_s * 3600 * LESSON_HOURS
+    ingesters = math.ceil(cores["ingest"])
+    each_mb = max((mb for name, mb in district["rss_mb"].items() if name.startswith("ingest")), default=0.0)
+    return {
+        "windows_per_s": round(KITS / window_s),
+        "cores": {part: round(value, 1) for part, value in cores.items()},
+        "servers": {part: math.ceil(value / CORES) for part, value in cores.items()},
+        "ingesters": ingesters,
+        "ingesters_gb": round(ingesters * each_mb / 1000, 1),
+        "rows_a_day": round(rows),
+        "history_gb_a_day": round(rows * district["bytes_per_event"] / 1e9, 1),
+        "history_tb_a_school_year": round(rows * district["bytes_per_event"] * SCHOOL_DAYS / 1e12, 2),
+    }
+
+
+def limits(result: Mapping[str, Any], queue: Mapping[str, float] | None) -> list[dict[str, Any]]:
+    """How many kits with five-second windows one of each thing carries, the first to break first."""
+    size = result["window_5_s"]
+    found = {
+        "nodes": KITS * NODES * CORES / size["cores"]["node"] if size["cores"]["node"] else None,
+        "postgres": KITS * CORES / size["cores"]["postgres"] if size["cores"]["postgres"] else None,
+        "ingester": KITS / size["cores"]["ingest"] if size["cores"]["ingest"] else None,
+    }
+    if result["broker_memory_gb"]:
+        found["memory"] = KITS * NODES * SERVER_GB * BUSY / result["broker_memory_gb"]
+    if result.get("storm_cores"):
+        found["return"] = KITS * NODES * CORES / result["storm_cores"]
+    for name, cost in (("queue", "leader_ms_per_event"), ("log", "log_ms_per_event")):
+        if queue and queue[cost] > 0:
+            found[name] = WINDOW_S * 1000 * BUSY / queue[cost]
+    told = [{"what": name, "kits": round(kits)} for name, kits in found.items() if kits is not None]
+    return sorted(told, key=lambda one: float(one["kits"]))

@@ -1,49 +1,34 @@
-"""A load on each rung: simulated kits, the page with an open stream, and what every program spends.
+"""The rungs: their programs, each as its configuration in this repository has it.
 
-In the *room* the embedded broker and the page on SQLite; in the *school* Mosquitto as `suasana site` sets it
-up, with TLS and a certificate for everybody, and SQLite; in the *district* RabbitMQ's three nodes,
-PostgreSQL, ingesters, and the page of one of the sites.
+In the *room* the embedded broker, or Mosquitto as the Debian package sets it up, and a page on SQLite; in the
+*school* Mosquitto as `suasana site` sets it up, with TLS and a certificate for everybody, and SQLite; in the
+*district* RabbitMQ's three nodes, PostgreSQL, ingesters, and the page of one of the sites.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import pwd
+import secrets
+import shutil
+import sqlite3
 import subprocess
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 from benchmarks.faults.stage import mosquitto
 from benchmarks.scale.cluster import ADMIN, Cluster, Database
-from benchmarks.scale.stage import (
-    Meter,
-    NeverHappened,
-    NotMeasured,
-    Program,
-    answers,
-    free_port,
-    python,
-    wait_for,
-)
+from benchmarks.scale.stage import ROOT, Program, answers, free_port, python, wait_for
 from benchmarks.scale.witness import (
-    Count,
     FileWatcher,
-    Made,
-    Stopwatch,
-    StreamWatcher,
     TableWatcher,
     Watcher,
-    compare,
-    read_ledger,
     stored_in_district,
     stored_in_file,
-    waits_ms,
 )
 from dashboard.district.command import PASSWORD
 
@@ -51,28 +36,7 @@ BROKER_PASSWORD = "SUASANA_MQTT_PASSWORD"  # noqa: S105 -- the variable's name
 SITES = 4
 WATCHED = 20
 """Kits whose storing is timed on the district's rung."""
-DRAIN_S = 180.0
-SETTLE_S = 5.0
-QUIET_S = 20.0
-LOOK_S = 2.0
-"""How often memory is looked at."""
-Told = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much is simulated."""
-
-    kits: int
-    rate: float = 0.2
-    seconds: float = 60.0
-    storm_s: float = 0.0
-    connects: float = 50.0
-
-    @property
-    def windows_per_s(self) -> float:
-        """Of all kits together."""
-        return self.kits * self.rate
+TEACHER = "teacher_page"
 
 
 @dataclass
@@ -90,122 +54,16 @@ class Rung:
     """Kits whose names begin so are on the page."""
     stored: Callable[[], Mapping[Any, int]]
     windows_only: bool
+    boots: Callable[[], set[tuple[str, str]]]
+    """Kits of which a window is stored, with the boot that it is of."""
     watch_stored: Callable[[], Watcher]
     connections: Callable[[], Sequence[Program]]
     """Programs whose memory grows with connections."""
-    quiet: dict[str, float] = field(default_factory=dict)
-    """Processor seconds per second while no kit is there, by program."""
+    waiting: Callable[[], int | None] = lambda: None
+    """Events in the broker's queue."""
     disk: Callable[[], float] = lambda: 0.0
     """Bytes that the history takes."""
     district: Any = None
-
-
-def simulator(rung: Rung, load: Load, name: str = "simulate") -> Program:
-    """The kits, not yet started; the ledger lies beside the log."""
-    command = python("edge", "simulate", "--quiet", *rung.simulate, "--kits", str(load.kits))
-    command += ["--rate", str(load.rate), "--seconds", str(load.seconds), "--patience", str(DRAIN_S)]
-    command += ["--connects", str(load.connects), "--ledger", str(rung.folder / f"{name}.ledger")]
-    if load.storm_s:
-        command += ["--storm", str(load.storm_s)]
-    return Program(name, command, rung.folder)
-
-
-def summary_of(program: Program) -> dict[str, Any]:
-    """What the simulator printed."""
-    text = program.log.read_text("utf-8", "replace")
-    begin, end = text.rfind('{\n  "kits"'), text.rfind("}")  # the latest, of several runs
-    found: dict[str, Any] = json.loads(text[begin : end + 1]) if begin >= 0 else {}
-    return found
-
-
-def measure_quiet(rung: Rung, seconds: float) -> None:
-    """What the programs spend while nobody is there: clusters talk to themselves."""
-    wait_for(lambda: _hears_broker(rung.page), "the page hears the broker")
-    time.sleep(SETTLE_S)  # what a start costs is no part of what a window costs
-    before = Meter.read(rung.programs)
-    time.sleep(seconds)
-    after = Meter.read(rung.programs)
-    rung.quiet = {name: spent / (after.at - before.at) for name, spent in after.since(before).items()}
-
-
-def _hears_broker(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
-            return bool(json.load(answer)["broker"])
-    except OSError:
-        return False
-
-
-def _begun(ledger: Path) -> int:
-    """Kits that told their first event."""
-    if not ledger.exists():
-        return 0
-    return sum('"seq": 0,' in line for line in ledger.read_text("utf-8").splitlines())
-
-
-def drained(rung: Rung, made: Sequence[Made]) -> None:
-    """Until everything that was made is stored, or patience is over: then the count tells what is missing."""
-    with contextlib.suppress(NeverHappened, NotMeasured):
-        wait_for(
-            lambda: compare(made, rung.stored(), windows_only=rung.windows_only).lost == 0,
-            "everything is stored",
-            patience_s=DRAIN_S,
-        )
-
-
-def perform(rung: Rung, load: Load, told: Told) -> dict[str, Any]:
-    """One load: who spent what, how long windows took, and whether all of them are there."""
-    told(f"{rung.name}: {load.kits} kits")
-    measure_quiet(rung, QUIET_S)
-    memory = {one.name: one.private_mb() for one in rung.connections()}
-    disk_before, earlier = rung.disk(), set(rung.stored())
-    kits = simulator(rung, load)
-    stream, stored = StreamWatcher(rung.page), rung.watch_stored()
-    ledger = rung.folder / "simulate.ledger"
-    ledger.unlink(missing_ok=True)
-    with stream, stored:
-        kits.start()
-        wait_for(lambda: _begun(ledger) >= load.kits or not kits.pid, "all kits have begun")
-        time.sleep(SETTLE_S)
-        began, before = time.time(), Meter.read(rung.programs)  # connecting is a cost of its own
-        grown = dict.fromkeys(memory, 0.0)
-        while kits.pid:
-            time.sleep(LOOK_S)
-            for one in rung.connections():
-                grown[one.name] = max(grown[one.name], one.private_mb() - memory[one.name])
-        made = read_ledger(ledger)
-        drained(rung, made)
-        after = Meter.read(rung.programs)
-    stored_now = rung.stored()
-    keys = {one.key for one in made} | {key for key in stored_now if key not in earlier}
-    own = {key: times for key, times in stored_now.items() if key in keys}
-    count = compare(made, own, windows_only=rung.windows_only)
-    spent, elapsed_s = after.since(before), after.at - before.at
-    watch = Stopwatch().read(made, _epoch)
-    on_page = {key: at for key, at in watch.by_end.items() if key[0].startswith(rung.page_kits)}
-    counted = [one for one in made if one.window and one.closed >= began]
-    windows = len(counted)
-    summary = summary_of(kits)
-    return {
-        **asdict(load),
-        "windows": windows,
-        "page_windows": sum(one.key[0].startswith(rung.page_kits) for one in counted),
-        "connections_cut": summary.get("connections_cut", 0),
-        "elapsed_s": round(elapsed_s, 1),
-        "count": asdict(count),
-        "acknowledged_after_ms": summary.get("acknowledged_after_ms"),
-        "stored_after_ms": waits_ms(watch.by_key, stored.seen),
-        "shown_after_ms": waits_ms(on_page, stream.seen),
-        "cpu_ms_per_window": {
-            name: round(max(0.0, value - rung.quiet.get(name, 0.0) * elapsed_s) * 1000 / max(1, windows), 4)
-            for name, value in spent.items()
-        },
-        "quiet_cores": {name: round(value, 4) for name, value in rung.quiet.items()},
-        "simulator_cpu_ms_per_window": summary.get("cpu_ms_per_window"),
-        "memory_grown_mb": {name: round(value, 1) for name, value in grown.items()},
-        "rss_mb": {one.name: round(one.rss_mb(), 1) for one in rung.programs},
-        "bytes_per_event": round((rung.disk() - disk_before) / max(1, count.stored), 1),
-    }
 
 
 @contextlib.contextmanager
@@ -218,6 +76,37 @@ def room(folder: Path) -> Iterator[Rung]:
         page, http = _page(folder, f"mqtt://127.0.0.1:{port}")
         with _standing(page):
             yield _small("room", ["--mqtt", f"mqtt://127.0.0.1:{port}"], broker, page, http)
+
+
+@contextlib.contextmanager
+def room_on_mosquitto(folder: Path, kits: Sequence[str]) -> Iterator[Rung]:
+    """Mosquitto as the package sets it up: systemd/mosquitto.conf, its access list, passwords."""
+    program, port, own = mosquitto(), free_port(), folder / "mosquitto"
+    assert program is not None
+    own.mkdir()
+    password = secrets.token_urlsafe(18)  # one for all, which only a load test may do
+    names = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
+    (own / "suasana.passwd").write_text("".join(f"{user}:{password}\n" for user in (*kits, TEACHER)))
+    _run([names, "-U", str(own / "suasana.passwd")])
+    shutil.copy(ROOT / "systemd" / "mosquitto.acl", own / "suasana.acl")
+    config = (ROOT / "systemd" / "mosquitto.conf").read_text("utf-8")
+    config = config.replace("/etc/mosquitto/", f"{own}/").replace("listener 1883 ", f"listener {port} ")
+    (own / "suasana.conf").write_text(config)
+    if os.geteuid() == 0:  # as the package's script leaves them: the broker gives up root
+        entry = pwd.getpwnam("mosquitto")
+        for file in (own, *own.iterdir()):
+            os.chown(file, entry.pw_uid, entry.pw_gid)
+            file.chmod(0o750 if file.is_dir() else 0o640)
+    secret = folder / "password"
+    secret.write_text(password)
+    broker = Program("broker", [program, "-c", str(own / "suasana.conf")], folder)
+    with _standing(broker):
+        wait_for(lambda: answers(port), "Mosquitto answers", of=[broker.pid])
+        address = f"mqtt://{TEACHER}@127.0.0.1:{port}"
+        page, http = _page(folder, address, environment={BROKER_PASSWORD: password})
+        with _standing(page):
+            options = ["--mqtt", f"mqtt://127.0.0.1:{port}", "--login", "--password-file", str(secret)]
+            yield _small("mosquitto", options, broker, page, http)
 
 
 @contextlib.contextmanager
@@ -253,7 +142,7 @@ def school(folder: Path, kits: int) -> Iterator[Rung]:
 
 
 @contextlib.contextmanager
-def district(folder: Path, kits: int, ingesters: int = 2) -> Iterator[Rung]:
+def district(folder: Path, kits: int, ingesters: int = 2, queues: int = 1) -> Iterator[Rung]:
     """RabbitMQ's three nodes, PostgreSQL, ingesters, and the page of the first site."""
     database, cluster = Database(folder / "postgres"), Cluster(folder / "rabbitmq")
     password = cluster.password
@@ -267,10 +156,11 @@ def district(folder: Path, kits: int, ingesters: int = 2) -> Iterator[Rung]:
         cluster.admit(names, [f"s{number}" for number in range(SITES)], password)
         environment = {**os.environ, PASSWORD: password}
         _run(python("dashboard.district", "setup", "--database", database.url))
-        _run(python("dashboard.district", "queue", "--amqp", cluster.amqp), environment)
+        wanted = ["--amqp", cluster.amqp, "--queues", str(queues)]
+        _run(python("dashboard.district", "queue", *wanted), environment)
         sites = [f"s{number}" for number in range(SITES)]
-        secrets = ["--secrets", str(folder / "secrets"), "--definitions", str(folder / "unused.json")]
-        _run(python("dashboard.district", "site", *sites, "--database", database.url, *secrets))
+        files = ["--secrets", str(folder / "secrets"), "--definitions", str(folder / "unused.json")]
+        _run(python("dashboard.district", "site", *sites, "--database", database.url, *files))
         programs += [ingester(folder, database, cluster, number).start() for number in range(ingesters)]
         address = f"mqtt://page_s0@127.0.0.1:{cluster.mqtt_ports[-1]}"
         page, http = _page(
@@ -291,8 +181,10 @@ def district(folder: Path, kits: int, ingesters: int = 2) -> Iterator[Rung]:
             "s0--",
             stored=lambda: stored_in_district(database.url),
             windows_only=False,
-            watch_stored=lambda: TableWatcher(database.url, names[:WATCHED]),
+            boots=lambda: _boots_in_tables(database.url),
+            watch_stored=lambda: TableWatcher(database.url, names[:WATCHED], database.program.strangers.add),
             connections=lambda: cluster.nodes,
+            waiting=QueueLength(cluster.amqp, password),
             disk=lambda: _table_bytes(database.url),
             district=(database, cluster),
         )
@@ -310,6 +202,28 @@ def ingester(folder: Path, database: Database, cluster: Cluster, number: int) ->
     return Program(f"ingest-{number}", command, folder, {PASSWORD: cluster.password})
 
 
+class QueueLength:
+    """Asks the cluster over one connection how many events nobody has taken yet; each thread has its own."""
+
+    def __init__(self, amqp: str, password: str) -> None:
+        """Prepare to ask at *amqp*."""
+        self._address, self._password = amqp, password
+        self._own = threading.local()
+
+    def __call__(self) -> int | None:
+        """Now; None if the broker does not tell."""
+        from dashboard.district.queue import Intake, QueueError, parse_broker  # noqa: PLC0415
+
+        try:
+            if getattr(self._own, "intake", None) is None:
+                self._own.intake = Intake(parse_broker(self._address, self._password))
+                self._own.intake.connect()
+            return int(self._own.intake.waiting())
+        except QueueError:
+            self._own.intake = None
+            return None
+
+
 def _small(name: str, options: Sequence[str], broker: Program, page: Program, http: int) -> Rung:
     folder = broker.folder
     file = folder / "page" / "history.sqlite3"
@@ -322,6 +236,7 @@ def _small(name: str, options: Sequence[str], broker: Program, page: Program, ht
         "",
         stored=lambda: stored_in_file(file),
         windows_only=True,
+        boots=lambda: _boots_in_file(file),
         watch_stored=lambda: FileWatcher(file),
         connections=lambda: [broker],
         disk=lambda: float(sum(one.stat().st_size for one in file.parent.glob("history.sqlite3*"))),
@@ -368,8 +283,18 @@ def _table_bytes(url: str) -> float:
     return float(found[0]) if found else 0.0
 
 
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+def _boots_in_tables(url: str) -> set[tuple[str, str]]:
+    import psycopg  # noqa: PLC0415
+
+    with contextlib.closing(psycopg.connect(url)) as db:
+        return {(kit, boot) for kit, boot in db.execute("SELECT DISTINCT kit, boot_id FROM suasana.windows")}
 
 
-__all__ = ["ADMIN", "Count", "Load", "Rung", "district", "ingester", "perform", "room", "school", "simulator"]
+def _boots_in_file(path: Path) -> set[tuple[str, str]]:
+    if not path.exists():
+        return set()
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return {(kit, boot) for kit, boot in db.execute("SELECT DISTINCT kit, boot_id FROM windows")}
+
+
+__all__ = ["ADMIN", "Rung", "district", "ingester", "room", "room_on_mosquitto", "school"]

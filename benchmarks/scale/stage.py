@@ -1,4 +1,4 @@
-"""The programs of a rung, each a process of its own, and what they cost in processor time and memory."""
+"""The programs of a rung, each a process of its own, and what they take of the memory."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.faults.patience import NeverHappened, NotMeasured, wait_for
 from benchmarks.faults.stage import answers, free_port
-from benchmarks.footprint import TICKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE_B = os.sysconf("SC_PAGE_SIZE")
@@ -29,9 +27,13 @@ class Program:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
+    talks: bool = False
+    """It reads orders on standard input, see ``say``."""
+    lanes: int = 1
+    """Threads of it that can work side by side; with one, it is full once its busiest thread is."""
+    strangers: set[int] = field(default_factory=set)
+    """Processes of its family that work for the measurement only, and are not counted."""
     _process: subprocess.Popen[bytes] | None = None
-    _spent_s: float = 0.0
-    """Of earlier runs, as far as they were looked at."""
 
     @property
     def log(self) -> Path:
@@ -48,6 +50,7 @@ class Program:
         with self.log.open("ab") as words:
             self._process = subprocess.Popen(  # noqa: S603 -- our own words
                 self.command,
+                stdin=subprocess.PIPE if self.talks else subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
                 cwd=ROOT if self.user is None else self.folder,
@@ -57,9 +60,22 @@ class Program:
             )
         return self
 
+    def say(self, line: str) -> None:
+        """An order, if it still runs."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+
+    def fall_silent(self) -> None:
+        """There will be no more orders."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+
     def kill(self) -> None:
         """As a power cut would; all of it."""
-        self._spent_s += self._now_s()
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
@@ -68,7 +84,6 @@ class Program:
         """As its administrator would; by force if it does not listen."""
         if self._process is None:
             return
-        self._spent_s += self._now_s()
         with suppress(ProcessLookupError):
             self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -88,20 +103,17 @@ class Program:
         except subprocess.TimeoutExpired as error:
             raise NeverHappened(f"{self.name} did not end within {patience_s:.0f} s") from error
 
-    def cpu_s(self) -> float:
-        """Processor seconds so far, of it and all that it started."""
-        return self._spent_s + self._now_s()
-
     def rss_mb(self) -> float:
         """Resident memory, MB (10^6 bytes); what processes share counts once per process."""
-        return sum(_resident(pid) for pid in family(self.pid)) / 1e6
+        return sum(_resident(pid) for pid in self.family()) / 1e6
 
     def private_mb(self) -> float:
         """Memory that is its alone, MB."""
-        return sum(_private_kb(pid) for pid in family(self.pid)) / 1e3
+        return sum(_private_kb(pid) for pid in self.family()) / 1e3
 
-    def _now_s(self) -> float:
-        return _family_cpu_s(self.pid) if self.pid else 0.0
+    def family(self) -> list[int]:
+        """Its processes, without strangers; none while it does not run."""
+        return [pid for pid in family(self.pid) if pid not in self.strangers]
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
@@ -129,18 +141,6 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _family_cpu_s(pid: int) -> float:
-    """Children that ended and were waited for count with their parents."""
-    total = 0
-    for one in family(pid):
-        with suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-            own = (int(fields[11]), int(fields[12]))
-            waited_for = (int(fields[13]), int(fields[14]))
-            total += sum(own) + sum(waited_for)
-    return total / TICKS
-
-
 def _resident(pid: int) -> int:
     with suppress(OSError, IndexError, ValueError):
         return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_B
@@ -154,30 +154,8 @@ def _private_kb(pid: int) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """Processor seconds of several programs at one moment."""
-
-    at: float
-    spent: Mapping[str, float]
-
-    @classmethod
-    def read(cls, programs: Iterable[Program]) -> Meter:
-        """Now. Programs of one name (node-1, node-2 …) count together as what stands before the hyphen."""
-        spent: dict[str, float] = {}
-        for one in programs:
-            kind = one.name.split("-")[0]
-            spent[kind] = spent.get(kind, 0.0) + one.cpu_s()
-        return cls(time.monotonic(), spent)
-
-    def since(self, before: Meter) -> dict[str, float]:
-        """What was spent between the two."""
-        return {name: round(value - before.spent.get(name, 0.0), 3) for name, value in self.spent.items()}
-
-
 __all__ = [
     "ROOT",
-    "Meter",
     "NeverHappened",
     "NotMeasured",
     "Program",

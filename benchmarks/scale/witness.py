@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,15 +36,36 @@ class Made:
     """Seconds since 1970, when the window was closed and the event went into the outbox."""
 
 
-def read_ledger(path: Path) -> list[Made]:
-    """Everything that was made; a last line that was torn is left out."""
-    found = []
-    for line in path.read_text("utf-8").splitlines():
-        with suppress(ValueError):
+class Ledger:
+    """What the simulated kits wrote down, read as it grows; a last line that is torn waits for its rest."""
+
+    def __init__(self, *paths: Path) -> None:
+        """Read the files at *paths*, which may be made later."""
+        self.made: list[Made] = []
+        self.acknowledged: list[tuple[float, float]] = []
+        """When each acknowledged event was made, and how long (s) it waited for that."""
+        self._read_to = dict.fromkeys(paths, 0)
+
+    def read(self) -> Ledger:
+        """What is new."""
+        for path in self._read_to:
+            if path.exists():
+                self._read(path)
+        return self
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._read_to[path])
+            lines = file.read()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read_to[path] += len(whole)
+        for line in whole.splitlines():
             one = json.loads(line)
-            key = (one["kit"], one["boot_id"], one["seq"])
-            found.append(Made(key, one["type"] == "suasana.mood.v1", one["at"], one["closed"]))
-    return found
+            if "seq" in one:
+                key = (one["kit"], one["boot_id"], one["seq"])
+                self.made.append(Made(key, one["type"] == "suasana.mood.v1", one["at"], one["closed"]))
+            else:
+                self.acknowledged.append((one["acknowledged"] - one["waited_s"], one["waited_s"]))
 
 
 def stored_in_district(url: str) -> Counter[Key]:
@@ -112,6 +133,10 @@ class Watcher:
         self._stop.set()
         self._thread.join(10)
 
+    def covers(self, kit: str) -> bool:  # noqa: ARG002 -- all, if nobody says otherwise
+        """Whether *kit*'s windows are looked for."""
+        return True
+
     def _watch(self) -> None:
         raise NotImplementedError
 
@@ -141,10 +166,13 @@ class FileWatcher(Watcher):
 class TableWatcher(Watcher):
     """Windows of some kits that appear in the district's tables; asking for all would be a load in itself."""
 
-    def __init__(self, url: str, kits: Sequence[str]) -> None:
-        """Watch the database at *url*, also while it is away."""
+    def __init__(self, url: str, kits: Sequence[str], stranger: Callable[[int], None]) -> None:
+        """Watch the database at *url*, also while it is away; *stranger* hears who serves us there."""
         super().__init__()
-        self._url, self._kits = url, list(kits)
+        self._url, self._kits, self._stranger = url, list(kits), stranger
+
+    def covers(self, kit: str) -> bool:
+        return kit in self._kits
 
     def _watch(self) -> None:
         import psycopg  # noqa: PLC0415
@@ -152,6 +180,7 @@ class TableWatcher(Watcher):
         sql = "SELECT kit, boot_id, seq FROM suasana.windows WHERE kit = ANY(%s) AND ends > %s"
         while not self._stop.wait(LOOK_EVERY_S):
             with suppress(psycopg.Error), closing(psycopg.connect(self._url, autocommit=True)) as db:
+                self._stranger(db.info.backend_pid)
                 while not self._stop.wait(LOOK_EVERY_S):
                     asked = (self._kits, time.time() - LOOK_BACK_S)
                     found, now = db.execute(sql, asked).fetchall(), time.time()
@@ -192,7 +221,12 @@ class StreamWatcher(Watcher):
 
 def waits_ms(closed: Mapping[Any, float], seen: Mapping[Any, float]) -> dict[str, float]:
     """From a window's closing until it was seen: quantiles over what was, in milliseconds."""
-    waits = sorted((at - closed[key]) * 1000 for key, at in seen.items() if key in closed)
+    return quantiles_ms(at - closed[key] for key, at in seen.items() if key in closed)
+
+
+def quantiles_ms(waits_s: Iterable[float]) -> dict[str, float]:
+    """Of waits in seconds, in milliseconds; empty if there are none."""
+    waits = sorted(wait * 1000 for wait in waits_s)
     if not waits:
         return {}
     found = {

@@ -75,8 +75,9 @@ def make_queue(wishes: argparse.Namespace) -> None:
     try:
         with closing(Intake(_broker(wishes))) as intake:
             intake.connect()
-            intake.declare(wishes.nodes, wishes.limit_mb)
-            print(f"queue declared; {intake.waiting()} messages wait in it")
+            intake.declare(wishes.nodes, wishes.limit_mb, wishes.queues)
+            what = "queue" if wishes.queues == 1 else f"{wishes.queues} queues"
+            print(f"{what} declared; {intake.waiting()} messages wait")
     except QueueError as error:
         raise OSError(str(error)) from error
 
@@ -216,7 +217,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         if name == "queue":
             verb.add_argument("--nodes", type=int, default=3, help="that hold it (%(default)s)")
             verb.add_argument(
-                "--limit-mb", type=int, default=20_000, metavar="MB", help="may wait (%(default)s)"
+                "--limit-mb", type=int, default=20_000, metavar="MB", help="may wait in each (%(default)s)"
+            )
+            verb.add_argument(
+                "--queues",
+                type=int,
+                default=1,
+                metavar="N",
+                help="that share the events, where one is not enough; may be changed later (%(default)s)",
             )
         if name == "ingest":
             verb.add_argument("--status", type=Path, metavar="FILE", help="tells how it goes")

@@ -1,15 +1,18 @@
-"""RabbitMQ from the ingester's side: batches from a quorum queue, acknowledged when their rows are committed.
+"""RabbitMQ from the ingester's side: batches from quorum queues, acknowledged when their rows are committed.
 
 The only module that knows pika. A batch that is not acknowledged when the connection ends is given to
-somebody else, or to us again.
+somebody else, or to us again. One process on one node leads a queue; where that is not enough, an exchange
+shares the events among several queues by their topic, so that one kit's stay together.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import ssl
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import pika
 import pika.exceptions
 
-from dashboard.district.sites import ASIDE, EXCHANGE, QUEUE
+from dashboard.district.sites import ASIDE, EXCHANGE, MOST_QUEUES, QUEUE, SPREAD, queue_names
 from dashboard.district.sorting import Message
 from edge.events import BASE
 
@@ -26,8 +29,11 @@ HEARTBEAT_S = 30
 DELIVERIES = 1000
 """A message that was given out so often and never acknowledged goes aside: a backstop, not a way to wait."""
 DEFAULT_LIMIT_MB = 20_000
+LOOK_EVERY_S = 30.0
+"""For queues that were added since: what nobody takes from fills up."""
 ROUTES = f"{BASE}.*.event"
 PORTS = {"amqp": 5672, "amqps": 5671}
+NOT_FOUND = 404
 
 
 class QueueError(Exception):
@@ -104,7 +110,7 @@ class Intake:
     """One consumer. Every method may raise QueueError, after which ``connect`` begins anew."""
 
     def __init__(self, broker: Broker, *, prefetch: int = 2000) -> None:
-        """Prepare; at most *prefetch* messages are ours at a time.
+        """Prepare; at most *prefetch* messages of each queue are ours at a time.
 
         Raises:
             ValueError: the certificates do not do.
@@ -113,6 +119,13 @@ class Intake:
         self._trust = trust(broker)
         self._connection: Any = None
         self._channel: Any = None
+        self._queues: list[str] = []
+        """Those that we take from."""
+        self._looked = self._counted = float("-inf")
+        self._known: list[str] = []
+        """Those that are counted."""
+        self._given: deque[Message] = deque()
+        """What the broker gave us and nobody took yet, in the order of its tags."""
 
     def connect(self) -> None:
         """To any node that answers."""
@@ -136,11 +149,13 @@ class Intake:
             self._connection = pika.BlockingConnection(nodes)
             self._channel = self._connection.channel()
 
-    def declare(self, nodes: int, limit_mb: int = DEFAULT_LIMIT_MB) -> None:
-        """The queues and what flows into them; to be done before a kit connects.
+    def declare(self, nodes: int, limit_mb: int = DEFAULT_LIMIT_MB, queues: int = 1) -> None:
+        """The queues and what flows into them; to be done before a kit connects. Another number may follow.
 
-        A broker acknowledges what no queue wants. Full, the queue refuses, and kits keep what they have.
+        A broker acknowledges what no queue wants. Full, a queue refuses, and kits keep what they have.
         """
+        if not 1 <= queues <= MOST_QUEUES:
+            raise ValueError(f"{queues} queues: 1 to {MOST_QUEUES}")
         quorum = {"x-queue-type": "quorum", "x-quorum-initial-group-size": nodes}
         events = quorum | {
             "x-overflow": "reject-publish",
@@ -150,27 +165,37 @@ class Intake:
             "x-dead-letter-routing-key": ASIDE,
             "x-dead-letter-strategy": "at-least-once",
         }
+        before, self._counted = self._find(), float("-inf")
         with self._in_words():
             self._channel.queue_declare(ASIDE, durable=True, arguments=quorum)
-            self._channel.queue_declare(QUEUE, durable=True, arguments=events)
-            self._channel.queue_bind(QUEUE, EXCHANGE, routing_key=ROUTES)
+            wanted = queue_names(queues)
+            if queues == 1:
+                self._channel.queue_declare(QUEUE, durable=True, arguments=events)
+                self._channel.queue_bind(QUEUE, EXCHANGE, routing_key=ROUTES)
+            else:
+                spread = events | {"x-queue-leader-locator": "balanced"}  # else one node leads them all
+                self._channel.exchange_declare(SPREAD, "x-consistent-hash", durable=True)
+                for queue in wanted:
+                    self._channel.queue_declare(queue, durable=True, arguments=spread)
+                    self._channel.queue_bind(queue, SPREAD, routing_key="1")  # its weight
+                self._channel.exchange_bind(SPREAD, EXCHANGE, routing_key=ROUTES)
+            # Only now: at no time an event has nowhere to go. In between some go two ways, which is harmless.
+            for queue in (queue for queue in before if queue not in wanted):
+                self._leave(queue)
+            if queues == 1 and len(before) > 1:
+                self._channel.exchange_unbind(SPREAD, EXCHANGE, routing_key=ROUTES)
 
     def take(self, most: int, linger_s: float, patience_s: float) -> Sequence[Message]:
         """Up to *most* messages: all within *linger_s* of the first, which is waited for *patience_s*."""
-        found: list[Message] = []
         due = time.monotonic() + patience_s
+        lingers = False
         with self._in_words():
-            if not self._channel.consumer_tags:
-                self._channel.basic_qos(prefetch_count=self._prefetch)
-            for method, _, body in self._channel.consume(QUEUE, inactivity_timeout=linger_s / 2):
-                if method is not None:
-                    if not found:
-                        due = time.monotonic() + linger_s
-                    topic = method.routing_key.replace(".", "/")
-                    found.append(Message(method.delivery_tag, topic, body, bool(method.redelivered)))
-                if len(found) >= most or time.monotonic() >= due:
-                    break
-        return found
+            self._begin()
+            while (now := time.monotonic()) < due and len(self._given) < most:
+                if self._given and not lingers:
+                    lingers, due = True, now + linger_s
+                self._connection.process_data_events(min(due - now, linger_s / 2))
+        return [self._given.popleft() for _ in range(min(most, len(self._given)))]
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """The rows of everything up to the last of them are committed."""
@@ -180,9 +205,11 @@ class Intake:
                 self._channel.basic_ack(newest, multiple=True)
 
     def waiting(self) -> int:
-        """Messages that nobody has taken yet."""
+        """Messages that nobody has taken yet, in all queues."""
         with self._in_words():
-            return int(self._channel.queue_declare(QUEUE, passive=True).method.message_count)
+            if time.monotonic() - self._counted > LOOK_EVERY_S:
+                self._counted, self._known = time.monotonic(), self._find()
+            return sum(self._length(queue) for queue in self._known)
 
     def breathe(self) -> None:
         """Answer heartbeats."""
@@ -195,6 +222,58 @@ class Intake:
             if self._connection is not None:
                 self._connection.close()
         self._connection = self._channel = None
+        self._queues, self._looked, self._counted = [], float("-inf"), float("-inf")
+        self._given.clear()
+
+    def _begin(self) -> None:
+        """Take from every queue there is."""
+        if time.monotonic() - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = time.monotonic()
+        found = self._find()
+        if not found:
+            raise QueueError(f"{self._broker.shown}: there is no queue {QUEUE}; the verb queue makes it")
+        if not self._queues:
+            self._channel.basic_qos(prefetch_count=self._prefetch)
+            self._channel.add_on_cancel_callback(self._when_cancelled)
+        for queue in (queue for queue in found if queue not in self._queues):
+            self._channel.basic_consume(queue, self._when_given)
+            self._queues.append(queue)
+
+    def _when_given(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+        topic = method.routing_key.replace(".", "/")
+        self._given.append(Message(method.delivery_tag, topic, body, bool(method.redelivered)))
+
+    def _when_cancelled(self, _frame: Any) -> None:
+        raise QueueError(f"{self._broker.shown}: a queue was taken away")
+
+    def _find(self) -> list[str]:
+        """The queues of events that the broker has, an unnumbered one first."""
+        numbered = (f"{QUEUE}-{number}" for number in range(MOST_QUEUES))
+        found = [QUEUE] if self._has(QUEUE) else []
+        return found + list(itertools.takewhile(self._has, numbered))
+
+    def _has(self, queue: str) -> bool:
+        with self._in_words():
+            channel = self._connection.channel()  # one of its own: not to have a queue closes it
+            try:
+                channel.queue_declare(queue, passive=True)
+            except pika.exceptions.ChannelClosedByBroker as error:
+                if error.reply_code != NOT_FOUND:
+                    raise
+                return False
+            channel.close()
+            return True
+
+    def _length(self, queue: str) -> int:
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def _leave(self, queue: str) -> None:
+        """Nothing flows into *queue* any more; what is in it is still taken."""
+        if queue == QUEUE:
+            self._channel.queue_unbind(queue, EXCHANGE, routing_key=ROUTES)
+        else:
+            self._channel.queue_unbind(queue, SPREAD, routing_key="1")
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:

@@ -19,6 +19,9 @@ SITE_NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 """No two hyphens in a row, none at an end: so the first two in a kit's name end its site's."""
 LONGEST_SITE = 40
 QUEUE = "suasana-events"
+SPREAD = "suasana-spread"
+"""An exchange that shares the events among several queues, all of one kit's into the same."""
+MOST_QUEUES = 64
 ASIDE = "suasana-aside"
 """Where the broker puts what was given out again and again and never acknowledged."""
 EXCHANGE = "amq.topic"
@@ -70,6 +73,11 @@ def role_of(site: str) -> str:
 def page_of(site: str) -> str:
     """The broker's user for a site's page; no kit can have this name."""
     return f"page_{site}"
+
+
+def queue_names(queues: int) -> list[str]:
+    """The names of so many queues: a single one has no number."""
+    return [QUEUE] if queues == 1 else [f"{QUEUE}-{number}" for number in range(queues)]
 
 
 def hash_password(password: str, salt: bytes) -> str:

@@ -184,14 +184,14 @@ class SimulatedKit:
         self.sink.tell(leaf, answer.to_json(), qos=1, to=command)
 
 
-def names(pattern: str, count: int, sites: int) -> Iterator[str]:
-    """The kits' names: *pattern* with ``{n}`` counting the kits and ``{site}`` the sites, in turn.
+def names(pattern: str, count: int, sites: int, first: int = 0) -> Iterator[str]:
+    """The kits' names: *pattern* with ``{n}`` counting them from *first* and ``{site}`` the sites, in turn.
 
     Raises:
         EdgeError: the pattern has something else in braces.
     """
     try:
-        for number in range(count):
+        for number in range(first, first + count):
             yield pattern.format(n=number, site=number % sites)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise EdgeError(f"--names {pattern}: knows {{n}} and {{site}} only") from error

@@ -59,6 +59,8 @@ class Wishes:
     connects_per_s: float = 200.0
     pattern: str = "sim-{n}"
     sites: int = 1
+    first: int = 0
+    """The first kit's number, so that several processes can share one crowd."""
     login: bool = False
     """Each kit under its own name as MQTT user."""
     access: Access = field(default_factory=Access)
@@ -106,7 +108,7 @@ class Simulation:
         )
         self.kits = [
             self._make(number, name)
-            for number, name in enumerate(names(wishes.pattern, wishes.kits, wishes.sites))
+            for number, name in enumerate(names(wishes.pattern, wishes.kits, wishes.sites, wishes.first))
         ]
         self._began = 0
         self._due: list[tuple[float, int]] = []
@@ -160,7 +162,7 @@ class Simulation:
         return spent_s
 
     def _make(self, number: int, name: str) -> SimulatedKit:
-        wishes, random = self._wishes, Random(f"{self._wishes.seed} {number}")
+        wishes, random = self._wishes, Random(f"{self._wishes.seed} {self._wishes.first + number}")
         address = urlsplit(wishes.url)
         if wishes.login:
             host = address.netloc.rpartition("@")[2]
@@ -329,10 +331,10 @@ def check(wishes: Wishes) -> None:
     Raises:
         EdgeError: says what.
     """
-    for name in names(wishes.pattern, min(2, wishes.kits), wishes.sites):
+    for name in names(wishes.pattern, min(2, wishes.kits), wishes.sites, wishes.first):
         if not KIT_NAME.fullmatch(name):
             raise EdgeError(f"{name!r} is no kit's name: lower-case letters, digits and hyphens, at most 63")
-    if len(set(names(wishes.pattern, wishes.kits, wishes.sites))) < wishes.kits:
+    if len(set(names(wishes.pattern, wishes.kits, wishes.sites, wishes.first))) < wishes.kits:
         raise EdgeError(f"--names {wishes.pattern}: all kits would have the same name; put {{n}} into it")
     if not urlsplit(wishes.url).hostname or urlsplit(wishes.url).scheme not in {"mqtt", "mqtts"}:
         raise EdgeError(f"{wishes.url}: not a broker's address; give mqtt://[user@]host[:port]")
