@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tests.conftest import PATIENCE_S, _answers, eventually, free_port
 
 NOW = datetime.now(timezone.utc)
 DAY = timedelta(days=1)
+TRIES = 5
 
 
 @contextmanager
@@ -49,12 +51,17 @@ def running_broker(site: Site) -> Iterator[Path]:
         # Otherwise it would become the user mosquitto, who cannot enter the test's folder.
         (site.broker / "local.d" / "root.conf").write_text("user root\n")
     log = site.folder / "mosquitto.log"
-    with log.open("ab") as file:
-        process = subprocess.Popen([program, "-c", str(site.broker / "mosquitto.conf")], stderr=file)
+    port = site.register().port
+    for attempt in range(TRIES):
+        with log.open("ab") as file:
+            process = subprocess.Popen([program, "-c", str(site.broker / "mosquitto.conf")], stderr=file)
+        eventually(lambda process=process: _answers(port) or process.poll() is not None)
+        told = log.read_text("utf-8")
+        if process.poll() is None or "Address already in use" not in told or attempt == TRIES - 1:
+            break
+        time.sleep(1)  # somebody else's connection, who was given this port meanwhile, ends
     try:
-        port = site.register().port
-        eventually(lambda: _answers(port) or process.poll() is not None)
-        assert process.poll() is None, log.read_text("utf-8")
+        assert process.poll() is None, told
         yield log
     finally:
         process.terminate()

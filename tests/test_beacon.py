@@ -1,6 +1,7 @@
 """Finding a site's broker in the network: what is heard is a hint, and never a guess."""
 
 import logging
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,17 @@ import pytest
 import zeroconf
 
 from edge.broker import beacon
-from edge.broker.beacon import BeaconError, Place, announced, avahi, choose, find_broker, look
+from edge.broker.beacon import (
+    BeaconError,
+    Place,
+    announced,
+    avahi,
+    choose,
+    find_broker,
+    look,
+    reach,
+    reachable,
+)
 from edge.broker.certificates import read
 from edge.broker.invitation import Invitation
 from edge.broker.visit import Visit, VisitError, broker_address
@@ -18,6 +29,8 @@ from edge.pair import joining
 from edge.pair.joining import PairError, pair
 from edge.sinks import Access, open_sink
 from edge.site.authority import Authority
+from edge.site.folder import steady_addresses
+from edge.site.invite import addresses_of
 from tests.sites import NOW, Running, running_site
 from tests.test_sinks import event, tend_until
 
@@ -91,6 +104,44 @@ def test_avahi_is_told_the_same() -> None:
     assert [one.text for one in service] == ["_secure-mqtt._tcp", "8883", "site=sekolah-1", f"ca={OURS}"]
 
 
+def test_addresses_are_tried_in_their_order_and_the_one_that_answers_is_taken() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = int(server.getsockname()[1])
+        both = Place("s1", "127.0.0.1", port, more=("::1",))
+        with reach(both, 5) as link:
+            assert link.getpeername()[0] == "::1", "nobody listens on the other"
+        assert reachable(both) == Place("s1", "::1", port, more=("127.0.0.1",))
+    with pytest.raises(ConnectionRefusedError):
+        reach(both, 5)
+    assert reachable(both) == both
+    assert replace(both, address="fd00::1").shown == f"s1 ([fd00::1]:{port})"
+
+
+def test_what_is_told_is_put_into_an_order_that_can_be_used() -> None:
+    told = ["fe80::1", "fd00::2", "10.0.0.1", "169.254.3.4", "2001:db8::1"]
+    assert beacon._in_order(told) == ["10.0.0.1", "169.254.3.4", "fd00::2", "2001:db8::1"]
+    assert len(beacon._in_order([f"10.0.0.{number}" for number in range(200)])) == beacon.MOST_ADDRESSES
+
+
+def test_a_site_tells_both_kinds_of_its_addresses_and_no_loopback_one() -> None:
+    hosts = ("fd00::20", "gateway.local", "192.168.1.20", "sekolah-1", "localhost", "127.0.0.1")
+    assert addresses_of(hosts) == ("192.168.1.20", "fd00::20")
+    assert addresses_of(("gateway.local", "127.0.0.1")) == ("127.0.0.1",)
+    assert addresses_of(("gateway.local",)) == ("127.0.0.1",)
+
+
+def test_an_address_that_changes_by_the_day_is_in_no_certificate() -> None:
+    table = """\
+fe8000000000000000fc00fffe000001 04 40 20 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+20010db8000000000000000000000011 04 40 00 01     eth0
+20010db8000000000000000000000012 04 40 00 60     eth0
+20010db8000000000000000000000013 04 40 00 00     eth0
+fd000000000000000000000000000002 04 40 00 82     eth0
+"""
+    assert steady_addresses(table) == ["2001:db8::13", "fd00::2"]
+
+
 # ── In a real network: this machine's ────────────────────────────────────────────────────────────────
 
 
@@ -132,6 +183,68 @@ def test_a_kit_finds_its_broker_and_believes_the_certificate_only(
     with pytest.raises(VisitError) as caught, Visit(nobody, kit="kit-1"):
         pass
     assert (caught.value.stage, caught.value.cause) == ("name", "unfound")
+
+
+def test_a_broker_of_ipv6_only_is_found_and_spoken_to(school: Running) -> None:
+    """Told and asked over IPv4 and IPv6; what is told has no IPv4 address."""
+    folder = school.site.folder / "clients" / "kit-6"
+    school.join("kit-6")
+    files = (str(folder / name) for name in ("ca.pem", "client.pem", "client.key"))
+    ca_file, cert_file, key_file = files
+    place = Place("sekolah-enam", "::1", school.port, school.site.fingerprint().hex())
+    school.site.renew(NOW, hosts=["127.0.0.1", "sekolah-enam"])
+    access = Access(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+    with announced("broker", place):
+        if place not in look("broker", enough=lambda places: place in places):
+            pytest.skip("this machine has no IPv6")
+        with open_sink("discover://sekolah-enam", kit="kit-6", access=access) as sink:
+            sink.publish(event(0))
+            tend_until(sink, lambda: sink.waiting == 0)
+
+
+def test_somebody_who_speaks_ipv6_only_hears_it_too(school: Running) -> None:
+    place = Place("sekolah-uji6", "10.0.0.1", school.port, "ab" * 32, ("fd00::20",))
+    service = beacon.SERVICES["broker"]
+    with announced("broker", place):
+        try:
+            six = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.V6Only)
+        except OSError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        try:
+            told = six.get_service_info(service, f"{place.site}.{service}", timeout=5000)
+        finally:
+            six.close()
+    if told is None:
+        pytest.skip("this machine hears no multicast over IPv6")
+    assert told.parsed_addresses(zeroconf.IPVersion.All) == ["10.0.0.1", "fd00::20"]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_machine_without_ipv6_looks_with_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    asked: list[object] = []
+
+    class Zeroconf:
+        def __init__(self, ip_version: object) -> None:
+            asked.append(ip_version)
+            if refuses or ip_version is zeroconf.IPVersion.All:
+                raise OSError(97, "Address family not supported by protocol")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(zeroconf, "Zeroconf", Zeroconf)
+    if refuses:
+        with (
+            pytest.raises(BeaconError, match="cannot speak to its network: Address family"),
+            beacon._asking(),
+        ):
+            pass
+    else:
+        with beacon._asking():
+            pass
+    assert asked == [zeroconf.IPVersion.All, zeroconf.IPVersion.V4Only]
 
 
 @pytest.mark.filterwarnings(

@@ -6,12 +6,14 @@ certificate. ``zeroconf`` is imported when somebody looks or tells.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 import re
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge.broker.certificates import CertificateError, read
@@ -28,6 +30,9 @@ SERVICES: Mapping[Kind, str] = {
 LOOK_S = 2.5
 """Answers come within a second; some networks lose the first question."""
 RESOLVE_MS = 800
+TRY_S = 3.0
+"""Patience with each of several addresses."""
+MOST_ADDRESSES = 8
 SITE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -44,11 +49,19 @@ class Place:
     port: int
     fingerprint: str = ""
     """Of its authority, hexadecimal, as it says."""
+    more: tuple[str, ...] = ()
+    """Other addresses of the same: IPv6 beside IPv4."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """In the order in which they are to be tried."""
+        return (self.address, *self.more)
 
     @property
     def shown(self) -> str:
         """For people."""
-        return f"{self.site} ({self.address}:{self.port})"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.site} ({host}:{self.port})"
 
 
 def look(
@@ -82,7 +95,7 @@ def look(
                 for name in heard[:]:
                     heard.remove(name)
                     info = zeroconf.get_service_info(SERVICES[kind], name, timeout=RESOLVE_MS)
-                    place = _place(info, IPVersion.V4Only) if info else None
+                    place = _place(info, IPVersion.All) if info else None
                     if place and (not fingerprint or place.fingerprint.startswith(fingerprint)):
                         found[place.site, place.address, place.port] = place
                 if enough(found.values()):
@@ -146,6 +159,35 @@ def choose(places: Iterable[Place], site: str, *, what: str, how: str) -> Place:
     )
 
 
+def reach(place: Place, timeout_s: float) -> socket.socket:
+    """A connection to the first of its addresses that takes one.
+
+    Raises:
+        OSError: none does; why the first did not.
+    """
+    first, *others = place.addresses
+    try:
+        return socket.create_connection((first, place.port), timeout_s)
+    except OSError:
+        for address in others:
+            with suppress(OSError):
+                return socket.create_connection((address, place.port), timeout_s)
+        raise
+
+
+def reachable(place: Place, timeout_s: float = TRY_S) -> Place:
+    """The same with the address in front that can be reached from here; unchanged if none can."""
+    if not place.more:
+        return place
+    try:
+        with reach(place, timeout_s) as link:
+            first = str(link.getpeername()[0])
+    except OSError:
+        return place
+    rest = tuple(address for address in place.addresses if address != first)
+    return replace(place, address=first, more=rest)
+
+
 @contextmanager
 def announced(kind: Kind, place: Place) -> Iterator[None]:
     """Tell the network while the block lasts.
@@ -160,7 +202,7 @@ def announced(kind: Kind, place: Place) -> Iterator[None]:
         service,
         f"{place.site}.{service}",
         port=place.port,
-        parsed_addresses=[place.address],
+        parsed_addresses=list(place.addresses),
         properties={"site": place.site, "ca": place.fingerprint},
         server=f"{place.site}-{kind}.local.",
     )
@@ -192,7 +234,10 @@ def _asking() -> Iterator[Zeroconf]:
     from zeroconf import IPVersion, Zeroconf  # noqa: PLC0415
 
     with _told_simply():
-        zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
+        try:
+            zeroconf = Zeroconf(ip_version=IPVersion.All)
+        except OSError:  # somebody switched IPv6 off
+            zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
     try:
         yield zeroconf
     finally:
@@ -217,7 +262,13 @@ def _place(info: Any, version: Any) -> Place | None:
     def said(key: bytes) -> str:
         return (info.properties.get(key) or b"").decode("utf-8", "replace")
 
-    site, addresses = said(b"site"), info.parsed_addresses(version)
+    site, addresses = said(b"site"), _in_order(info.parsed_addresses(version))
     if not SITE.fullmatch(site) or not info.port or not addresses:
         return None
-    return Place(site, addresses[0], int(info.port), said(b"ca")[:64])
+    return Place(site, addresses[0], int(info.port), said(b"ca")[:64], tuple(addresses[1:]))
+
+
+def _in_order(addresses: Iterable[str]) -> list[str]:
+    """IPv4 first, which most schools have; a link-local one of IPv6 means nothing without its link."""
+    found = sorted(map(ipaddress.ip_address, addresses), key=lambda one: one.version)
+    return [str(one) for one in found if one.version == 4 or not one.is_link_local][:MOST_ADDRESSES]

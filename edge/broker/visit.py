@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from edge.broker.beacon import BeaconError, find_broker
+from edge.broker.beacon import BeaconError, find_broker, reachable
 from edge.broker.certificates import CertificateError, check_client, client_context
 from edge.events import topic
 
@@ -111,7 +111,7 @@ def locate(address: Address) -> Address:
     if address.host or not address.site:
         return address
     try:
-        place = find_broker(address.site, Path(address.ca_file).read_bytes())
+        place = reachable(find_broker(address.site, Path(address.ca_file).read_bytes()))
     except OSError as error:
         raise VisitError("tls", f"mqtt.ca_file: {error.strerror}") from error
     except BeaconError as error:

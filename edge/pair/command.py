@@ -21,7 +21,7 @@ SERVICES = ("suasana.service", "suasana-renew.service")
 DROP_INS = Path("/etc/systemd/system")
 DROP_IN = "broker.conf"
 UNIT = Path("/usr/lib/systemd/system/suasana.service")
-NEIGHBOURS = "224.0.0.251 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16"
+NEIGHBOURS = "224.0.0.251 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 ff02::fb fc00::/7 fe80::/10"
 """Multicast DNS, and the networks that it can lead to."""
 
 

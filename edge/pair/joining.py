@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.broker import certificates
-from edge.broker.beacon import BeaconError, choose, look
+from edge.broker.beacon import BeaconError, choose, look, reachable
 from edge.broker.certificates import CertificateError
 from edge.broker.invitation import Invitation
 from edge.broker.visit import read
@@ -132,7 +132,9 @@ def _find(invitation: Invitation) -> tuple[str, int]:
         return invitation.host, invitation.port
     try:
         doors = look("door", fingerprint=invitation.fingerprint.hex())
-        found = choose(doors, "", what="site that invites this kit", how="give --address HOST[:PORT]")
+        found = reachable(
+            choose(doors, "", what="site that invites this kit", how="give --address HOST[:PORT]")
+        )
     except BeaconError as error:
         raise PairError(str(error)) from error
     return found.address, found.port

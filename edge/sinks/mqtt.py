@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from edge.broker.beacon import BeaconError, find_broker
+from edge.broker.beacon import BeaconError, find_broker, reach
 from edge.contract.channels import channel_of
 from edge.contract.commands import Command
 from edge.events import SCHEMA, Event, mark_replayed, topic
@@ -398,7 +398,7 @@ class Mqtt:
                     place = find_broker(site, authority.read_bytes(), leaving=leaving.is_set)
                 except BeaconError as error:
                     raise UnfoundError(str(error)) from error
-                return socket.create_connection((place.address, place.port), self.connect_timeout)
+                return reach(place, self.connect_timeout)
 
         return Seeker
 

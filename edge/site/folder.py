@@ -11,6 +11,7 @@ avahi.service     tells the network where the broker is, copied into /etc/avahi/
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import json
 import os
 import pwd
@@ -21,7 +22,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from importlib.resources import files
@@ -43,6 +44,8 @@ INSTALLED, UNIT = Path("/var/lib/suasana-site"), "suasana-site.service"
 """The site that the package's service runs."""
 KIT_DAYS = CLIENT // DAY
 REGISTRAR_PORT = 8886
+GLOBAL, PASSING = 0x00, 0x01 | 0x08 | 0x20 | 0x40
+"""Linux's scope of routed addresses; temporary, double, deprecated and tentative ones."""
 MOST_CERTIFICATES = 100
 """Of one member: somebody asks for another one again and again."""
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
@@ -423,7 +426,22 @@ def own_hosts() -> tuple[str, ...]:
             hosts.insert(0, str(probe.getsockname()[0]))
         except OSError:
             pass
+    with suppress(OSError):
+        hosts += steady_addresses(Path("/proc/net/if_inet6").read_text("ascii"))
     return tuple(hosts)
+
+
+def steady_addresses(table: str) -> list[str]:
+    """The IPv6 addresses in Linux's ``if_inet6`` that others reach this machine by, now and next week.
+
+    Not those that change by the day so that nobody is recognised (RFC 8981), for a certificate holds them.
+    """
+    found = []
+    for line in table.splitlines():
+        number, _, _, scope, flags, _ = line.split()
+        if int(scope, 16) == GLOBAL and not int(flags, 16) & PASSING:
+            found.append(str(ipaddress.IPv6Address(bytes.fromhex(number))))
+    return sorted(found)
 
 
 def _member(table: dict[str, Any]) -> Member:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import sys
 import threading
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def invite(site: Site, wishes: Wishes) -> int:
         raise SiteError(f"{wishes.save}: one kit's invitation goes into one .png or .svg")
     with ExitStack() as stack:
         listener = stack.enter_context(listen(wishes.port))
-        port, address = int(listener.getsockname()[1]), address_of(register.hosts)
+        port, (address, *more) = int(listener.getsockname()[1]), addresses_of(register.hosts)
         for kit in wishes.kits:
             told = "" if wishes.anywhere else host
             made = door.invite(Member(kit, "kit"), host=told, port=port, replaces=wishes.replaces)
@@ -63,7 +64,7 @@ def invite(site: Site, wishes: Wishes) -> int:
             flush=True,
         )
         if wishes.announce:
-            here = Place(register.name, address, port, door.fingerprint.hex())
+            here = Place(register.name, address, port, door.fingerprint.hex(), tuple(more))
             with suppress(BeaconError):  # most kits know the address
                 stack.enter_context(announced("door", here))
         Server(door, wall=utc_now).run(sockets=[listener])
@@ -97,7 +98,8 @@ def announce(site: Site, stop: threading.Event) -> int:
         SiteError: it cannot be told.
     """
     register, fingerprint = site.register(), site.fingerprint().hex()
-    place = Place(register.name, address_of(register.hosts), register.port, fingerprint)
+    address, *more = addresses_of(register.hosts)
+    place = Place(register.name, address, register.port, fingerprint, tuple(more))
     try:
         with announced("broker", place):
             print(f"telling the network: {place.shown}; Ctrl-C ends it", flush=True)
@@ -107,6 +109,11 @@ def announce(site: Site, stop: threading.Event) -> int:
     return 0
 
 
-def address_of(hosts: Sequence[str]) -> str:
-    """The first that is a number: a beacon tells no names."""
-    return next((host for host in hosts if host.replace(".", "").isdigit()), "127.0.0.1")
+def addresses_of(hosts: Sequence[str]) -> tuple[str, ...]:
+    """Those that are numbers, for a beacon tells no names; loopback ones only where there are no others."""
+    found = []
+    for host in hosts:
+        with suppress(ValueError):
+            found.append(ipaddress.ip_address(host))
+    told = [one for one in found if not one.is_loopback] or found
+    return tuple(str(one) for one in sorted(told, key=lambda one: one.version)) or ("127.0.0.1",)

@@ -14,7 +14,7 @@ if [ "${ENVIRONMENT:-}" != none ]; then
     trap 'rm -rf "$work"' EXIT
     cp -R edge dashboard models setup.py pyproject.toml README.md LICENSE "$work"
     [ -x "$root$home/bin/python3" ] || python3 -m venv "$root$home"
-    "$root$home/bin/python3" -m pip --quiet --disable-pip-version-check install --upgrade "$work[district]"
+    "$root$home/bin/python3" -m pip --quiet --disable-pip-version-check install --upgrade "${work}[district]"
 fi
 put() { install -D -m "$1" "$2" "$root$3"; }
 put 644 docs/scale.md $home/share/doc/scale.md
