@@ -72,6 +72,7 @@ def test_an_authority_whose_key_everybody_reads_signs_nothing(tmp_path: Path) ->
         (["add-program", "{site}", "dashboard", "--role", "reader"], "underscore"),
         (["add-program", "{site}", "a_b", "--role", "reader", "--kit", "#"], "no kit's name"),
         (["add-program", "{site}", "a_b", "--role", "reader", "--password"], "--password-port"),
+        (["add-program", "{site}", "a_b", "--role", "reader", "--invites"], "--role dashboard"),
         (["revoke", "{site}", "kelas-9"], "kelas-1a"),
     ],
 )
@@ -87,6 +88,43 @@ def test_a_wrong_wish_costs_one_line(
     assert said in told
     assert told.count("\n") == 1
     assert (site.folder / "site.json").read_bytes() == before
+
+
+def test_what_was_founded_and_who_may_invite_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = str(tmp_path / "site")
+    with pytest.raises(SystemExit):
+        main(["site", "create", where, "--name", "sekolah-1", "--kit-days", "59"])
+    assert "59" in capsys.readouterr().err
+    options = ["--kit-days", "60", "--registrar-port", "9886", "--host", "10.0.0.1"]
+    assert main(["site", "create", where, "--name", "sekolah-1", *options]) == 0
+    assert f"suasana site registrar {where}" in capsys.readouterr().out
+    assert main(["site", "add-kit", where, "kelas-1a"]) == 0
+    assert main(["site", "add-program", where, "teacher_page", "--role", "dashboard", "--invites"]) == 0
+    capsys.readouterr()
+    assert main(["site", "show", where]) == 0
+    told = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "59 days" in told["kelas-1a"] or "60 days" in told["kelas-1a"]
+    assert told["teacher_page"].endswith("; invites kits")
+    register = Site(tmp_path / "site").register()
+    assert (register.kit_days, register.registrar_port) == (60, 9886)
+
+
+def test_a_site_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its register knows neither a registrar nor former certificates."""
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)
+    site.add(Member("kelas-1a", "kit"), NOW)
+    path = site.folder / "site.json"
+    table = json.loads(path.read_text("utf-8"))
+    for name in ("registrar_port", "kit_days", "changed"):
+        del table[name]
+    for name in ("former", "invites"):
+        del table["members"][0][name]
+    path.write_text(json.dumps(table))
+    register = site.register()
+    assert (register.registrar_port, register.kit_days, register.members[0].former) == (8886, 1825, ())
+    site.revoke("kelas-1a", NOW)
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"name": 1}', '{"members": [], "hosts": [], "revoked": []}'])
