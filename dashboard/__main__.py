@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from dashboard.app import make_app
-from dashboard.arguments import days
 from dashboard.bus import AddressError, Bus, parse_address
 from dashboard.choices import Choices, Desk
 from dashboard.database import DatabaseError, Disk, open_database
@@ -25,6 +24,7 @@ from dashboard.entry import make_code
 from dashboard.feed import Feed
 from dashboard.invitations import PORT, registrar_of
 from dashboard.people import People
+from edge import numbers
 
 logger = logging.getLogger("dashboard")
 
@@ -142,13 +142,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mqtt-key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument(
         "--registrar-port",
-        type=_port,
+        type=numbers.port,
         default=PORT,
         metavar="PORT",
         help="where the broker's site invites kits for this page's admins (%(default)s)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=_port, default=8765, help="TCP port, 0 for any free one (%(default)s)")
+    parser.add_argument(
+        "--port", type=numbers.free_port, default=8765, help="TCP port, 0 for any free one (%(default)s)"
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -161,7 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--retention-days",
-        type=days,
+        type=numbers.days,
         default=30.0,
         metavar="N",
         help="how long it is kept until somebody chooses otherwise in the page (%(default)g)",
@@ -177,12 +179,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="another name this server is reached by",
     )
     return parser.parse_args(arguments)
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
-    return int(text)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -19,12 +19,13 @@ from dashboard.bus import Bus
 from dashboard.cards import card_folders
 from dashboard.choices import Desk
 from dashboard.database import DatabaseError
-from dashboard.entry import STATIC, Entry
+from dashboard.entry import Entry
 from dashboard.feed import Feed
 from dashboard.guard import Guard
 from dashboard.invitations import Invitations, Registrar
 from dashboard.live import Live
 from dashboard.office import Office
+from dashboard.pages import STATIC
 from dashboard.past import Past
 from dashboard.people import Passwords, People
 from dashboard.play import Play

@@ -7,7 +7,6 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -21,6 +20,7 @@ from dashboard.board import Board
 from dashboard.choices import ChoiceError, Choices, Desk, check_choices
 from dashboard.database import Disk
 from dashboard.feed import Feed
+from dashboard.pages import STATIC, page
 from dashboard.people import (
     LONGEST_PASSWORD,
     RIGHTS,
@@ -31,7 +31,6 @@ from dashboard.people import (
     check_password,
 )
 
-STATIC = Path(__file__).parent / "static"
 CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 SETUP = "setup"
 """The name that wrong set-up codes are counted under."""
@@ -82,7 +81,7 @@ class Entry:
         """The dashboard, or the way to it."""
         if self.access.session(request) is None:
             return RedirectResponse("/login" if self.access.people.accounts else "/setup", 303)
-        return FileResponse(STATIC / "index.html")
+        return page("index")
 
     async def login_page(self, request: Request) -> Response:
         """The login, where there is somebody who could."""
@@ -90,13 +89,13 @@ class Entry:
             return RedirectResponse("/", 303)
         if not self.access.people.accounts:
             return RedirectResponse("/setup", 303)
-        return FileResponse(STATIC / "login.html")
+        return page("door", title="Masuk · Suasana", script="login.js")
 
     async def setup_page(self, _request: Request) -> Response:
         """The first set-up, as long as nobody did it."""
         if self.access.people.accounts or self.access.demo:
             return RedirectResponse("/", 303)
-        return FileResponse(STATIC / "setup.html")
+        return page("door", title="Penyiapan · Suasana", script="setup.js")
 
     async def worker(self, _request: Request) -> Response:
         """The service worker; it lies at the top because it may only serve what lies below it."""

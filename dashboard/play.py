@@ -8,14 +8,14 @@ from typing import get_args
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access import Access, check_kit, read_json, sight_of
 from dashboard.bus import Bus
-from dashboard.entry import STATIC
 from dashboard.feed import Feed, Full
 from dashboard.live import check_online
+from dashboard.pages import page
 from dashboard.questions import NoAnswerError, Questions
 from edge.events import Mode, Sense, topic
 from edge.words import LABELS
@@ -51,7 +51,7 @@ class Play:
         session = self.access.session(request)
         if session is None or not session.account.may("play"):
             return RedirectResponse("/", 303)
-        return FileResponse(STATIC / "practice.html")
+        return page("practice")
 
     async def stream(self, request: Request) -> Response:
         """The kits as ever, without any room's mood, and the readings of the one that plays."""

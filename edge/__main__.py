@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edge import __version__
+from edge import __version__, numbers
 from edge.bench import command as bench
 from edge.events import Capture
 from edge.pair import command as pair
@@ -83,8 +83,8 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.add_argument(
         "--seconds", type=float, metavar="N", help="end after N seconds (default: Ctrl-C ends it)"
     )
-    demo.add_argument("--port", type=_port, help="of the dashboard (default: 8765, or a free one)")
-    demo.add_argument("--mqtt-port", type=_port, help="of the broker (default: 1883, or a free one)")
+    demo.add_argument("--port", type=numbers.port, help="of the dashboard (default: 8765, or a free one)")
+    demo.add_argument("--mqtt-port", type=numbers.port, help="of the broker (default: 1883, or a free one)")
     demo.add_argument(
         "--min-people", type=int, metavar="N", help="smallest group to speak about (default: 5)"
     )
@@ -157,30 +157,40 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="URL",
         help="mqtt[s]://[user@]host[:port] (%(default)s)",
     )
-    simulate.add_argument("--kits", type=_count, default=30, metavar="N", help="how many (%(default)s)")
+    simulate.add_argument(
+        "--kits", type=numbers.count, default=30, metavar="N", help="how many (%(default)s)"
+    )
     simulate.add_argument(
         "--rate",
-        type=_positive,
+        type=numbers.positive,
         default=0.2,
         metavar="R",
         help="windows per second and kit, which makes a window 1/R s long (%(default)s)",
     )
     simulate.add_argument(
-        "--seconds", type=_positive, default=60.0, metavar="S", help="after all have begun (%(default)g)"
+        "--seconds",
+        type=numbers.positive,
+        default=60.0,
+        metavar="S",
+        help="after all have begun (%(default)g)",
     )
     simulate.add_argument(
         "--storm",
-        type=_positive,
+        type=numbers.positive,
         default=0.0,
         metavar="S",
         help="cut connections every S seconds; they come back",
     )
     simulate.add_argument(
-        "--storm-part", type=_part, default=1.0, metavar="P", help="of the kits, 0 to 1 (%(default)g: all)"
+        "--storm-part",
+        type=numbers.part,
+        default=1.0,
+        metavar="P",
+        help="of the kits, 0 to 1 (%(default)g: all)",
     )
     simulate.add_argument(
         "--connects",
-        type=_positive,
+        type=numbers.positive,
         default=200.0,
         metavar="C",
         help="kits that begin per second (%(default)g)",
@@ -189,7 +199,7 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--names", default="sim-{n}", metavar="PATTERN", help="{n} counts kits, {site} sites (%(default)s)"
     )
     simulate.add_argument(
-        "--sites", type=_count, default=1, metavar="M", help="sites for {site} (%(default)s)"
+        "--sites", type=numbers.count, default=1, metavar="M", help="sites for {site} (%(default)s)"
     )
     simulate.add_argument(
         "--first", type=int, default=0, metavar="N", help="number of the first kit (%(default)s)"
@@ -213,7 +223,7 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="read orders from standard input, a line each: `rate R` or `storm`; their end is the load's",
     )
     simulate.add_argument(
-        "--patience", type=_positive, default=30.0, metavar="S", help="for the end (%(default)g)"
+        "--patience", type=numbers.positive, default=30.0, metavar="S", help="for the end (%(default)g)"
     )
     simulate.add_argument("--seed", type=int, default=1, help="of what happens in the classes (%(default)s)")
     simulate.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -545,35 +555,6 @@ def doctor_command(arguments: argparse.Namespace) -> int:
         bundle.write(arguments.bundle, report, patient, language)
         print(f"{arguments.bundle}", file=sys.stderr)
     return 1 if report.failures else 0
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count from 1 to 1000000")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return number
-
-
-def _part(text: str) -> float:
-    if _positive(text) > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no part of 1")
-    return float(text)
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to 65535")
-    return port
 
 
 if __name__ == "__main__":

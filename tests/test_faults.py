@@ -23,7 +23,7 @@ from edge.desk import Desk
 from edge.events import Event, Previous, Session, from_json, mark_replayed
 from edge.kit import Kit
 from edge.settings import Camera, Microphone, Outbox, Settings
-from edge.sinks.jsonl import JsonLines
+from edge.sinks import Lines
 from tests.test_outbox import made
 
 needs_mosquitto = pytest.mark.skipif(mosquitto() is None, reason="Mosquitto is not installed")
@@ -208,7 +208,7 @@ def test_the_figures_name_what_does_not_hold() -> None:
 # -- garbage
 
 
-class Listener(JsonLines):
+class Listener(Lines):
     """A sink that keeps what it is told."""
 
     def __init__(self) -> None:

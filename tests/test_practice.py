@@ -29,7 +29,7 @@ from edge.practice.closeup import CloseUp
 from edge.practice.game import Example, Game, Round, Rules, nearest
 from edge.runtimes import load
 from edge.settings import Camera, Classifier, Microphone, Settings, check_mode
-from edge.sinks.console import Console
+from edge.sinks import Lines
 from edge.state.modes import ChosenMode
 from edge.types import LABELS, Box, Frame, Look, Observation, Scores
 from tests.conftest import Subscriber, eventually
@@ -213,7 +213,7 @@ def test_the_answer_comes_within_300_ms_of_the_frame_on_a_board_whose_look_takes
 # ── The desk ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Notes(Console):
+class Notes(Lines):
     """What the desk says."""
 
     def __init__(self) -> None:

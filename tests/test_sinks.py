@@ -15,8 +15,7 @@ from edge.events import Event, MoodWindow, Session, format_time, name_event
 from edge.outbox.disk import DiskOutbox
 from edge.outbox.memory import MemoryOutbox
 from edge.sinks import Access, Sink, open_sink
-from edge.sinks.console import Console, describe
-from edge.sinks.jsonl import JsonLines
+from edge.sinks.console import describe
 from tests.conftest import PATIENCE_S, ROOT, Subscriber, eventually, free_port, running_mosquitto, subscribe
 
 
@@ -75,17 +74,19 @@ def test_a_wrong_address_is_told_in_one_line_without_secrets(uri: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_json_lines_are_events() -> None:
+def test_json_lines_are_events(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
-    with JsonLines(out) as sink:
+    monkeypatch.setattr("sys.stdout", out)
+    with open_sink("jsonl:-", kit="k1") as sink:
         sink.publish(event(0))
         sink.publish(event(1))
     assert [Event.from_json(line).seq for line in out.getvalue().splitlines()] == [0, 1]
 
 
-def test_the_console_speaks_plainly() -> None:
+def test_the_console_speaks_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
-    with Console(out) as sink:
+    monkeypatch.setattr("sys.stdout", out)
+    with open_sink("console:", kit="k1") as sink:
         sink.publish(event(0))
     assert "mood happy  [happy 75%, uncertain 25%]  8 faces, 1 voice, confidence 0.80" in out.getvalue()
     quiet = describe(event(1, mood=None, shares={}, suppressed="too_few_people", people=1))

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dashboard.arguments import days
 from dashboard.database import DatabaseError
 from dashboard.district.sites import SiteError, check_kit, check_site, definitions, hash_password, page_of
+from edge.numbers import days
 
 if TYPE_CHECKING:
     from dashboard.district.queue import Broker

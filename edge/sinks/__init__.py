@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TextIO
 from urllib.parse import urlsplit
 
 from edge.contract.commands import Command
@@ -108,3 +108,38 @@ def open_sink(
     module = importlib.import_module(_SCHEMES[scheme])
     sink: Sink = module.open(uri, kit=kit, on_command=on_command, access=access or Access(), outbox=outbox)
     return sink
+
+
+class Lines:
+    """What the sinks have in common that print events and nothing else: nothing waits, nobody subscribes."""
+
+    waiting = 0
+    dropped = 0
+
+    def __init__(self, out: TextIO, line: Callable[[Event], str]) -> None:
+        """Print each event's *line* to *out*, which stays open."""
+        self._out, self._line = out, line
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def publish(self, event: Event) -> None:
+        """Print the line, flushed, so that a pipe sees it at once."""
+        print(self._line(event), file=self._out, flush=True)
+
+    def retain(self, leaf: str, payload: str) -> None:
+        """Nothing: a stream has no newcomers."""
+
+    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
+        """Nothing: only events are printed."""
+
+    def announce(self, name: str, payload: str, *, again_on: str) -> None:
+        """Nothing: nobody subscribes here."""
+
+    def tend(self) -> None:
+        """Nothing waits."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass

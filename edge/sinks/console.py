@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from types import TracebackType
-from typing import TextIO
 
-from edge.contract.commands import Command
 from edge.events import Alert, Clock, Event, MoodWindow, parse_time
+from edge.sinks import Lines
 
 SUPPRESSED = {
     "too_few_people": "too few readable faces",
@@ -17,9 +15,9 @@ SUPPRESSED = {
 }
 
 
-def open(_uri: str, **_others: object) -> Console:
+def open(_uri: str, **_others: object) -> Lines:
     """The sink for ``console:``."""
-    return Console(sys.stdout)
+    return Lines(sys.stdout, describe)
 
 
 def describe(event: Event) -> str:
@@ -39,38 +37,3 @@ def describe(event: Event) -> str:
     shares = ", ".join(f"{label} {share:.0%}" for label, share in top if share >= 0.005)
     heard = f", {data.voice_readings} voice" if data.voice_readings else ""
     return f"{clock}  mood {data.mood}  [{shares}]  {faces}{heard}, confidence {data.confidence:.2f}"
-
-
-class Console:
-    """Prints what a person would want to follow."""
-
-    waiting = 0
-    dropped = 0
-
-    def __init__(self, out: TextIO) -> None:
-        """Print to *out*, which stays open."""
-        self._out = out
-
-    def __enter__(self) -> Console:
-        return self
-
-    def publish(self, event: Event) -> None:
-        """Print the event's line."""
-        print(describe(event), file=self._out, flush=True)
-
-    def retain(self, leaf: str, payload: str) -> None:
-        """Nothing: the address lines say the rest."""
-
-    def tell(self, leaf: str, payload: str, *, qos: int = 0, to: Command | None = None) -> None:
-        """Nothing."""
-
-    def announce(self, name: str, payload: str, *, again_on: str) -> None:
-        """Nothing: nobody subscribes here."""
-
-    def tend(self) -> None:
-        """Nothing waits."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass

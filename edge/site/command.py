@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge import numbers
 from edge.types import EdgeError
 
 if TYPE_CHECKING:
@@ -31,23 +32,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     create.add_argument("--name", required=True, help="of the site: sekolah-1")
     create.add_argument("--host", action="append", default=[], metavar="NAME", help=HOST_HELP)
-    create.add_argument("--port", type=_port, default=8883, help="for certificates (default: %(default)s)")
+    create.add_argument(
+        "--port", type=numbers.port, default=8883, help="for certificates (default: %(default)s)"
+    )
     create.add_argument(
         "--password-port",
-        type=_port,
+        type=numbers.port,
         metavar="PORT",
         help="let programs without a certificate in here, with a random password each (default: nowhere)",
     )
     create.add_argument(
         "--registrar-port",
-        type=_port,
+        type=numbers.port,
         default=8886,
         metavar="PORT",
         help="where kits renew their certificates (default: %(default)s)",
     )
     create.add_argument(
         "--kit-days",
-        type=_days,
+        type=numbers.whole(60, 3650, "number of days"),
         default=1825,
         metavar="N",
         help="how long a kit's certificate lasts; 60 or more (default: %(default)s)",
@@ -74,10 +77,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     invite = _verb(verbs, "invite", "let kits pair: a QR code and a token, for minutes", invite_kits)
     invite.add_argument("names", nargs="+", metavar="NAME", help="of a kit: kelas-1a")
     invite.add_argument(
-        "--minutes", type=_minutes, default=10.0, metavar="N", help="how long it holds (default: %(default)g)"
+        "--minutes",
+        type=numbers.minutes,
+        default=10.0,
+        metavar="N",
+        help="how long it holds (default: %(default)g)",
     )
     invite.add_argument(
-        "--door-port", type=_port, default=8884, metavar="PORT", help="open meanwhile (default: %(default)s)"
+        "--door-port",
+        type=numbers.port,
+        default=8884,
+        metavar="PORT",
+        help="open meanwhile (default: %(default)s)",
     )
     invite.add_argument("--host", default="", help="for the invitation (default: the site's first)")
     invite.add_argument(
@@ -95,10 +106,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         run_registrar,
     )
     registrar.add_argument(
-        "--minutes", type=_minutes, default=10.0, metavar="N", help="of an invitation (default: %(default)g)"
+        "--minutes",
+        type=numbers.minutes,
+        default=10.0,
+        metavar="N",
+        help="of an invitation (default: %(default)g)",
     )
     registrar.add_argument(
-        "--door-port", type=_port, default=8884, metavar="PORT", help="open meanwhile (default: %(default)s)"
+        "--door-port",
+        type=numbers.port,
+        default=8884,
+        metavar="PORT",
+        help="open meanwhile (default: %(default)s)",
     )
 
     revoke = _verb(verbs, "revoke", "nobody of this name gets in any more", revoke_member)
@@ -265,26 +284,3 @@ def _tell(site: Site) -> None:
 
 def _roles() -> str:
     return "; ".join(f"{role}: {what}" for role, what in ROLES.items())
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = 0.0
-    if not 0 < minutes <= 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes up to 60")
-    return minutes
-
-
-def _days(text: str) -> int:
-    """At least what leaves time to notice: a third of it, before a certificate is over."""
-    if not text.isdigit() or not 60 <= int(text) <= 3650:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 60 to 3650")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to 65535")
-    return int(text)

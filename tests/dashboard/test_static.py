@@ -8,11 +8,16 @@ import pytest
 
 from convert.speech import keys
 from dashboard.app import STATIC
+from dashboard.pages import filled
 from edge.words import LABELS, UNCERTAIN
 
 TEXTS = {name: json.loads((STATIC / "texts" / f"{name}.json").read_text("utf-8")) for name in ("id", "en")}
 SCRIPTS = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
-PAGES = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.html")}
+PAGES = {
+    "index.html": filled("index"),
+    "practice.html": filled("practice"),
+    "login": filled("door", title="Masuk", script="login.js"),
+}
 PAGE = "".join(PAGES.values())
 PLAIN = [path for path in STATIC.rglob("*") if path.is_file() and path.suffix not in {".png", ".ogg"}]
 

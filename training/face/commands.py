@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from edge.types import LABELS, SettingsError
 from training.allocator import keep_memory
 from training.candidate import Candidate
+from training.commands import add as add_command
 from training.face import fer2013, recipes, sources
 from training.face.fer2013 import Faces
 
@@ -227,16 +229,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training face", description="The expression model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.add_argument(
-            "--data",
-            type=Path,
-            default=Path("../shared/data/face"),
-            help=f"file or folder with {sources.FORMS} (default: %(default)s)",
-        )
-        one.set_defaults(command=command)
-        return one
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--data",
+        type=Path,
+        default=Path("../shared/data/face"),
+        help=f"file or folder with {sources.FORMS} (default: %(default)s)",
+    )
+    add = partial(add_command, commands, common)
 
     explore = add(
         "explore", _explore, "say what is in the data, what is taken out of it, and how voters disagree"

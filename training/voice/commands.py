@@ -7,8 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edge.types import VOICE_LABELS, FloatArray, SettingsError
 from training import figures
 from training.allocator import keep_memory
 from training.candidate import Candidate
+from training.commands import add as add_command
 from training.voice import corpora, held_out, recipes
 from training.voice.corpora import Corpus
 from training.voice.prepare import commands as prepare_commands
@@ -185,17 +186,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training voice", description="The tone model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.add_argument(
-            "--data",
-            type=Path,
-            default=Path("../shared/data/voice"),
-            help="folder of the speech corpora, with manifest.csv (default: %(default)s)",
-        )
-        one.add_argument("--config", type=Path, default=recipes.DEFAULT, help="recipe (default: %(default)s)")
-        one.set_defaults(command=command)
-        return one
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--data",
+        type=Path,
+        default=Path("../shared/data/voice"),
+        help="folder of the speech corpora, with manifest.csv (default: %(default)s)",
+    )
+    common.add_argument("--config", type=Path, default=recipes.DEFAULT, help="recipe (default: %(default)s)")
+    add = partial(add_command, commands, common)
 
     commands.add_parser("prepare", help="cut recordings, collect labels, split: see `prepare --help`")
     teacher_commands.add_commands(commands)
