@@ -97,7 +97,12 @@ def test_an_adult_agrees_sees_how_it_goes_and_has_it_forgotten(quiet, server, ki
     reads(tab, "#learn-about", "one tap makes it forget")
     assert kit.requests == [], "nothing is asked of the kit before an adult has agreed"
     assert judge(tab) == []
-    photograph(tab, "practice-learn-1280-en")
+    photograph(tab, "practice-learn-1280-en", guide=True)
+    tab.click("[data-language=id]")
+    reads(tab, "#learn-about", "satu ketukan membuatnya lupa")
+    photograph(tab, "practice-learn-1280-id", guide=True)
+    tab.click("[data-language=en]")
+    reads(tab, "#learn-about", "one tap makes it forget")
     tab.click("#learn-agree")
     eventually(lambda: [verb for verb, _ in kit.requests] == ["practice-learn"])
     assert kit.requests[0][1]["consent"] is True

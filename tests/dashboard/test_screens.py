@@ -14,11 +14,16 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dashboard.pages import STATIC
+from edge import manifest
+from edge.settings import Settings
+from edge.tuning import describe
 from tests.conftest import ROOT, eventually
 from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
 from tests.dashboard.kits import FakeKit, Server, health, info, running_server, state
@@ -384,6 +389,50 @@ def test_a_kits_doctor_and_its_models_card_are_read(tab, server, school):
     tab.click("[data-kit=k1] .choices button")
     reads(tab, "#dialog-title", "face-expression@1.0.0")
     reads(tab, "#dialog-body", "FER-2013")
+
+
+SHIPPED = manifest.load(ROOT / "models" / "face-expression")
+FIGURES = ("accuracy", "claimed", "claimed_accuracy")
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_a_kits_settings_and_its_model_are_told_in_words(tab, server, school, language):
+    texts = json.loads((STATIC / "texts" / f"{language}.json").read_text("utf-8"))
+    kit, base = school[0], Settings(room="Kelas Mawar")
+    changed = replace(base, mood=replace(base.mood, min_people=8))
+    model = {
+        "name": SHIPPED.name,
+        "version": SHIPPED.version,
+        "task": "expression",
+        "shipped": True,
+        "trial": False,
+        "back_to": None,
+        "failed": "",
+        "why": {},
+        "metrics": {name: SHIPPED.metrics[name] for name in FIGURES},
+        "card": (SHIPPED.folder / "MODEL_CARD.md").read_text("utf-8")[:400],
+    }
+    kit.tell("info", info("k1", room="Kelas Mawar", models=[info()["models"][0] | {"id": SHIPPED.id}]))
+    kit.answers["models"] = {"ok": True, "models": [model], "updates": True}
+    kit.answers["settings"] = {
+        "ok": True,
+        "settings": [asdict(one) for one in describe(base, changed)],
+        "tuning": {"trial": False, "failed": {}, "why": {}},
+    }
+    show(tab, server, "kits")
+    tab.click(f"[data-language={language}]")
+    reads(tab, "[data-kit=k1] .choices", texts["tune.open"])
+    tab.run("document.querySelector('[data-kit=k1] [data-open=settings]').click()")
+    reads(tab, "#dialog-body", texts["tune.mood.min_people"])
+    assert tab.run("document.querySelector('#tuning [name=\"mood.min_people\"]').value") == "8"
+    assert judge(tab) == []
+    photograph(tab, f"settings-1280-{language}", guide=True)
+    tab.run("document.querySelector('#dialog-choices button').click()")
+    tab.run("document.querySelector('[data-kit=k1] .choices button').click()")
+    reads(tab, "#dialog-body", texts["model.shipped"])
+    reads(tab, "#dialog-body", texts["model.update"])
+    assert judge(tab) == []
+    photograph(tab, f"model-1280-{language}", guide=True)
 
 
 # ── Settings ─────────────────────────────────────────────────────────────────────────────────────────
