@@ -14,6 +14,7 @@ from edge.__main__ import main
 from edge.contract.channels import channel_of
 from edge.events import Event, Info, MoodWindow, State, from_json
 from edge.mood import RoomMood, Rules
+from edge.simulation.kit import names
 from edge.simulation.room import SimulatedRoom
 from edge.simulation.steering import read_order
 from edge.sinks.crowd import Crowd
@@ -178,6 +179,10 @@ def test_orders_on_standard_input_change_the_load_and_their_end_is_its_end(tmp_p
 def test_no_order(line):
     with pytest.raises(ValueError, match="is no order"):
         read_order(line)
+
+
+def test_processes_share_a_crowd_by_the_number_of_their_first_kit():
+    assert list(names("s{site}--k{n}", 3, 2, first=3)) == ["s1--k3", "s0--k4", "s1--k5"]
 
 
 def test_without_a_broker_it_says_what_still_waits():

@@ -33,11 +33,11 @@ class Plan:
 
 
 FULL = {
-    "room": Plan(Load(30)),
-    "mosquitto": Plan(Load(30)),
-    "school": Plan(Load(30)),
-    "district": Plan(Load(100, storms=2, connects=10.0), kills=Load(50, rate=0.5, connects=10.0)),
-    "queues": Plan(Load(100, connects=10.0), kills=Load(50, rate=0.5, connects=10.0), queues=3),
+    "room": Plan(Load(30, seconds=20)),
+    "mosquitto": Plan(Load(30, seconds=20)),
+    "school": Plan(Load(30, seconds=20)),
+    "district": Plan(Load(200, seconds=30, storms=1, connects=10.0), kills=Load(50, rate=0.5, connects=10.0)),
+    "queues": Plan(Load(100, seconds=20, connects=10.0), kills=Load(50, rate=0.5, connects=10.0), queues=3),
 }
 QUICK = {
     "room": Plan(Load(2, rate=1.0, seconds=5), step_s=2.0),

@@ -14,10 +14,10 @@ from typing import Any
 
 from benchmarks.scale.course import KITS, Course, Phase, Told
 
-STEP_S = 10.0
+STEP_S = 8.0
 STEPS = 14
 """At most; the load is a thousand times the first one by then."""
-FACTOR = (1.25, 4.0)
+FACTOR = (1.25, 8.0)
 """Between two steps: the nearer the fullest part is to full, the smaller."""
 TARGET = 0.85
 """How full the next step should make the fullest part."""
@@ -63,7 +63,7 @@ def climb(
         ramp.phases.append(phase)
         ramp.steps.append(step)
         told(f"{course.rung.name}: {describe(step)}")
-    course.change_rate(course.load.rate)
+    course.say_rate(course.load.rate)
     course.calm_down()
     return ramp
 
