@@ -67,6 +67,7 @@ def measure(name: str, plan: Plan, folder: Path, told: Told) -> dict[str, Any]:
     began, load_average = time.monotonic(), os.getloadavg()[0]
     most = max(plan.load.kits, plan.kills.kits if plan.kills else 0)
     with standing(name, folder, most, plan.queues) as rung:
+        rung.name = name
         told(f"{name}: stands")
         found = perform(rung, plan, told)
         if plan.kills is not None:

@@ -20,8 +20,10 @@ from typing import Any
 Key = tuple[str, str, int]
 LOOK_EVERY_S = 0.1
 """How often the database is asked what is new; times of storing are as rough as this."""
-LOOK_BACK_S = 120.0
-"""How old a window may be when it is stored and still be noticed."""
+LOOK_BACK_S = 5.0
+"""How long before the first look a window may have ended and still be noticed."""
+OUT_OF_ORDER_S = 5.0
+"""A kit's windows are stored in their order, but for what two ingesters do at the same time."""
 PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -177,15 +179,21 @@ class TableWatcher(Watcher):
     def _watch(self) -> None:
         import psycopg  # noqa: PLC0415
 
-        sql = "SELECT kit, boot_id, seq FROM suasana.windows WHERE kit = ANY(%s) AND ends > %s"
+        sql = (
+            "SELECT w.kit, w.boot_id, w.seq, w.ends"
+            " FROM unnest(%s::text[], %s::float8[]) AS known (kit, since)"
+            " JOIN suasana.windows w ON w.kit = known.kit AND w.ends > known.since"
+        )
+        since = dict.fromkeys(self._kits, time.time() - LOOK_BACK_S)
         while not self._stop.wait(LOOK_EVERY_S):
             with suppress(psycopg.Error), closing(psycopg.connect(self._url, autocommit=True)) as db:
                 self._stranger(db.info.backend_pid)
                 while not self._stop.wait(LOOK_EVERY_S):
-                    asked = (self._kits, time.time() - LOOK_BACK_S)
-                    found, now = db.execute(sql, asked).fetchall(), time.time()
-                    for kit, boot_id, seq in found:
+                    found = db.execute(sql, (list(since), list(since.values()))).fetchall()
+                    now = time.time()
+                    for kit, boot_id, seq, ends in found:
                         self.seen.setdefault((kit, boot_id, int(seq)), now)
+                        since[kit] = max(since[kit], ends - OUT_OF_ORDER_S)
 
 
 class StreamWatcher(Watcher):
