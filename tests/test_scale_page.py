@@ -12,6 +12,7 @@ from benchmarks.scale.stage import Program
 
 CALM = {
     "windows": 1000,
+    "windows_per_s": 20.0,
     "page_windows": 250,
     "cpu_ms_per_window": {"node": 4.0, "ingest": 1.0, "postgres": 0.5, "page": 0.25},
 }
@@ -21,6 +22,7 @@ DISTRICT = {
     "calm": CALM,
     "bytes_per_event": 500.0,
     "memory_kb_per_kit": 200.0,
+    "quiet_cores": {"node": 0.03, "ingest": 0.0, "postgres": 0.0, "page": 0.0},
     "rss_mb": {"ingest-0": 40.0, "ingest-1": 42.0},
 }
 
@@ -49,26 +51,26 @@ def test_a_hundred_thousand_kits_by_hand():
     assert short["history_gb_a_day"] == 180.0
     assert found["page_kits_a_core"] == 2500
     carried = {one["what"]: one["kits"] for one in found["limits"]}
-    assert carried == {"ingester": 2500, "nodes": 30_000, "postgres": 80_000, "memory": 480_000}
-    assert found["limits"][0]["what"] == "ingester", "the first to break is told first"
+    assert carried == {"nodes": 30_000, "postgres": 80_000, "memory": 480_000}
+    assert found["limits"][0]["what"] == "nodes", "the first to break is told first"
 
 
 def test_a_kit_costs_something_for_being_there_and_something_for_a_window():
-    # At 0.2 windows a second a kit takes 0.8 ms of the nodes a second, at 2.2 it takes 4.8: 2 ms a window.
-    held = {
-        "wanted_per_s": 220.0,
-        "too_much": [],
-        "cpu_ms_per_window": dict.fromkeys(CALM["cpu_ms_per_window"], 1.0),
-    }
-    held["cpu_ms_per_window"]["node"] = 4.8 / 2.2
-    full = {"wanted_per_s": 440.0, "too_much": ["the queue grows"], "cpu_ms_per_window": {}}
-    there, window = paper.split_costs(DISTRICT | {"ramp": {"steps": [held, full]}})
-    assert window["node"] == pytest.approx(2.0)
-    assert there["node"] == pytest.approx(0.4)
-    assert (there["ingest"], window["ingest"]) == (pytest.approx(0), pytest.approx(1)), (
-        "it costs nothing to wait"
-    )
-    assert (there["postgres"], window["postgres"]) == (0, 0.5), "never more than it cost at the usual rate"
+    def at(windows_per_s: float, busy: float, node_ms: float, *too_much: str) -> dict[str, object]:
+        costs = CALM["cpu_ms_per_window"] | {"node": node_ms}
+        shares = {"node": busy, "ingest": 0.1, "postgres": 0.1, "page": 0.1, "simulate": 0.9}
+        return {
+            "windows_per_s": windows_per_s,
+            "busy": shares,
+            "cpu_ms_per_window": costs,
+            "too_much": [*too_much],
+        }
+
+    steps = [at(20, 0.05, 4.0), at(100, 0.4, 2.0), at(200, 0.8, 1.5), at(300, 0.4, 1.0, "the queue grows")]
+    still = {"cores": {"node": 0.08, "ingest": 0.0, "postgres": 0.0, "page": 0.0}}
+    there, window = paper.split_costs(DISTRICT | {"still": still, "ramp": {"steps": steps}})
+    assert there == pytest.approx({"node": 0.5, "ingest": 0, "postgres": 0}), "50 ms a second for 100 kits"
+    assert window == pytest.approx({"node": 1.5, "ingest": 1.0, "postgres": 0.5}), "at 100 a second: 2 - 0.5"
 
 
 def test_what_a_return_costs_comes_from_the_storm():

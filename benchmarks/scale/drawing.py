@@ -54,7 +54,7 @@ def draw_ramps(ramps: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
             y = height - 14
             parts.append(f'<path d="M{left} {y}h24" stroke="{colour}" stroke-width="2"{dash}/>')
             parts.append(_text(left + 30, y + 4, f"{WORDS[wait]}, {part}"))
-            left += 150
+            left += 170
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -67,11 +67,9 @@ def busy(before: Sample, after: Sample, programs: Iterable[Program]) -> dict[str
     found: dict[str, float] = {}
     for one in programs:
         ran = _between(before.threads.get(one.name, {}), after.threads.get(one.name, {}))
-        if one.lanes == 1:
-            share = max((run / max(1e-9, elapsed - queued) for run, queued in ran), default=0.0)
-        else:
-            free = one.lanes * elapsed - sum(queued for _, queued in ran)
-            share = sum(run for run, _ in ran) / max(1e-9, free)
+        busiest = sorted(ran, reverse=True)[: one.lanes]
+        could = sum(max(0.0, elapsed - queued) for _, queued in busiest)
+        share = sum(run for run, _ in busiest) / max(1e-9, could)
         part = part_of(one.name)
         found[part] = max(found.get(part, 0.0), min(1.0, share))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from benchmarks.scale.rungs import Rung, district, room, room_on_mosquitto, scho
 from dashboard.database import open_database
 from dashboard.history import History
 
+STILL = 0.001
+"""Windows a second and kit: the first would be closed when all is over."""
 RUNGS = ("room", "mosquitto", "school", "district", "queues")
 
 
@@ -30,6 +32,8 @@ class Plan:
     kills: Load | None = None
     queues: int = 1
     """That share a district's events."""
+    still_s: float = 0.0
+    """How long the kits only are there and send no windows; 0: not at all."""
 
 
 FULL = {
@@ -43,7 +47,9 @@ QUICK = {
     "room": Plan(Load(2, rate=1.0, seconds=5), step_s=2.0),
     "mosquitto": Plan(Load(2, rate=1.0, seconds=5), step_s=2.0),
     "school": Plan(Load(6, rate=0.5, seconds=5), step_s=2.0),
-    "district": Plan(Load(12, rate=0.5, seconds=8, storms=1, storm_s=5.0), 4.0, Load(12, rate=0.5)),
+    "district": Plan(
+        Load(12, rate=0.5, seconds=8, storms=1, storm_s=5.0), 4.0, Load(12, rate=0.5), still_s=5.0
+    ),
     "queues": Plan(Load(12, rate=0.5, seconds=8), 4.0, Load(12, rate=0.5), queues=3),
 }
 
@@ -88,9 +94,12 @@ def perform(rung: Rung, plan: Plan, told: Told) -> dict[str, Any]:
     with Course(rung, load) as course:
         course.arrive()
         told(f"{rung.name}: {load.kits} kits have arrived")
-        calm = course.hold(load.seconds)
         grown = {name: value - memory[name] for name, value in _memory(rung).items()}
-        figures: dict[str, Any] = {"calm": course.costs(calm, quiet)}
+        figures: dict[str, Any] = {}
+        if plan.still_s:
+            figures["still"] = _hold_still(course, plan.still_s, quiet)
+        calm = course.hold(load.seconds)
+        figures["calm"] = course.costs(calm, quiet)
         storm = None
         if load.storms:
             storm = course.storm()
@@ -120,6 +129,15 @@ def perform(rung: Rung, plan: Plan, told: Told) -> dict[str, Any]:
         "rss_mb": rss,
         "bytes_per_event": round((rung.disk() - disk) / max(1, stored), 1),
     }
+
+
+def _hold_still(course: Course, seconds: float, quiet: Mapping[str, float]) -> dict[str, Any]:
+    """What the rung spends on kits that are there and send no windows: pings, and how they are."""
+    course.say_rate(STILL)
+    course.calm_down()
+    costs = course.costs(course.hold(seconds), quiet)
+    course.change_rate(course.load.rate)
+    return {name: costs[name] for name in ("seconds", "windows_per_s", "cores", "idle")}
 
 
 def ask_history(rung: Rung) -> dict[str, Any]:

@@ -23,7 +23,6 @@ LIMITS = {
     "memory": f"{paper.NODES} nodes with {paper.SERVER_GB} GB",
     "return": f"{paper.NODES} nodes of {paper.CORES} cores when all kits return within {paper.STORM_S:g} s",
     "postgres": f"one PostgreSQL server of {paper.CORES} cores",
-    "ingester": "one ingester",
 }
 Load = tuple[str, str, Mapping[str, Any]]
 """A rung's name, the load's, and its figures."""
@@ -171,8 +170,9 @@ def _paper(found: Mapping[str, Any], district: Mapping[str, Any]) -> list[str]:
     """The extrapolation, which says that it is one."""
     lines = [
         f"**Extrapolated, not run**: {found['kits']:,} kits at {found['sites']:,} sites,",
-        f"from {district['kits']} kits on this machine, taken as linear. Assumed: a core used by half on",
-        f"average, servers of {paper.CORES} cores and {paper.SERVER_GB} GB, {paper.LESSON_HOURS} hours of",
+        f"taken as linear from {district['kits']} kits that are there and send no windows, and from",
+        f"{found['from_windows_per_s']:,.0f} windows a second, on this machine. Assumed: a core used by half",
+        f"on average, servers of {paper.CORES} cores and {paper.SERVER_GB} GB, {paper.LESSON_HOURS} hours of",
         f"lessons a day, {paper.SCHOOL_DAYS} school days a year.",
         "",
         "| | five-second windows | one-minute windows |",
@@ -186,8 +186,10 @@ def _paper(found: Mapping[str, Any], district: Mapping[str, Any]) -> list[str]:
     for part in short["cores"]:
         cells = [f"{one['cores'][part]:,} cores, {_servers(one['servers'][part])}" for one in (short, long)]
         lines.append(f"| {NAMES[part]} | {' | '.join(cells)} |")
+    there, window = found["ms_a_second_for_being_there"], found["ms_for_a_window"]
+    each = ", ".join(f"{NAMES[part]} {window[part]:.2f} and {there[part]:.2f}" for part in window)
+    lines += ["", f"ms of CPU for a window, and each second for a kit that is there: {each}."]
     lines += [
-        "",
         f"A connection takes {found['connection_kb']:,} kB of the nodes' memory, so all of them take",
         f"{found['broker_memory_gb']:,} GB over the cluster.",
     ]

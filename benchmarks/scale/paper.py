@@ -1,9 +1,9 @@
 """A hundred thousand kits, computed from what one kit was measured to cost. Nobody has run this.
 
-A kit costs something for being there (its connection, its health) and something for every window. Both come
-from two measurements of the same kits, at their usual rate and at the highest that the rung held, as a line
-through the two: kind to brokers, whose routing tables grow, and unkind to PostgreSQL, whose batches grow too.
-Every assumption is a constant here, and the page prints them.
+A kit costs something for being there (its connection, its health), measured on kits that send no windows, and
+something for every window, measured at the highest load at which no part was busier than servers are planned
+to be. Both are taken as linear, which is kind to brokers, whose routing tables grow. Every assumption is a
+constant here, and the page prints them.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def extrapolate(district: Mapping[str, Any]) -> dict[str, Any]:
         "sites": math.ceil(KITS / KITS_OF_A_SITE),
         "connection_kb": connection_kb,
         "broker_memory_gb": round(KITS * connection_kb / 1e6, 1),
+        "from_windows_per_s": chosen(district)["windows_per_s"],
         "ms_a_second_for_being_there": {part: round(ms, 4) for part, ms in there.items()},
         "ms_for_a_window": {part: round(ms, 4) for part, ms in window.items()},
     }
@@ -66,19 +67,25 @@ def extrapolate(district: Mapping[str, Any]) -> dict[str, Any]:
 
 def split_costs(district: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
     """What a kit costs each second for being there, and what a window costs, both in ms by part."""
-    calm, rate = district["calm"]["cpu_ms_per_window"], district["rate"]
-    held = [step for step in district.get("ramp", {}).get("steps", ()) if not step["too_much"]]
-    most = held[-1]["wanted_per_s"] / district["kits"] if held else rate
+    step, still, quiet = chosen(district), district.get("still"), district["quiet_cores"]
     there, window = {}, {}
-    for part, ms in calm.items():
+    for part, ms in step["cpu_ms_per_window"].items():
         if part == "page":
             continue
-        window[part] = ms
-        if most > rate:
-            slope = (held[-1]["cpu_ms_per_window"][part] * most - ms * rate) / (most - rate)
-            window[part] = min(ms, max(0.0, slope))
-        there[part] = (ms - window[part]) * rate
+        cores = still["cores"][part] - quiet.get(part, 0.0) if still else 0.0
+        there[part] = max(0.0, 1000 * cores / district["kits"])
+        window[part] = max(0.0, ms - there[part] * district["kits"] / step["windows_per_s"])
     return there, window
+
+
+def chosen(district: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The highest load at which no part of the rung was busier than BUSY; the usual one if none was."""
+    found: Mapping[str, Any] = district["calm"]
+    for step in district.get("ramp", {}).get("steps", ()):
+        busiest = max(share for part, share in step["busy"].items() if part in step["cpu_ms_per_window"])
+        if not step["too_much"] and busiest <= BUSY:
+            found = step
+    return found
 
 
 def _size(
@@ -107,7 +114,6 @@ def limits(result: Mapping[str, Any], queue: Mapping[str, float] | None) -> list
     found = {
         "nodes": KITS * NODES * CORES / size["cores"]["node"] if size["cores"]["node"] else None,
         "postgres": KITS * CORES / size["cores"]["postgres"] if size["cores"]["postgres"] else None,
-        "ingester": KITS / size["cores"]["ingest"] if size["cores"]["ingest"] else None,
     }
     if result["broker_memory_gb"]:
         found["memory"] = KITS * NODES * SERVER_GB * BUSY / result["broker_memory_gb"]
