@@ -3,7 +3,8 @@
 A track is a random number that follows one face for as long as it stays in sight. It exists so that a window
 counts a person once. It is made of positions only, never of looks: who leaves and comes back is somebody new.
 
-A whole frame is searched only so often; in between, only where faces are known to be (edge.mosaic).
+A whole frame is searched only so often; in between, only where faces are known to be (edge.mosaic), and there
+only what changed since a detector looked (edge.stillness).
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from math import hypot
 from random import Random
 from typing import Protocol
 
-from edge import mosaic
+import cv2
+import numpy as np
+
+from edge import mosaic, stillness
 from edge.preprocess import crop_face
+from edge.stillness import Backdrop, Patch
 from edge.types import Box, Face, Frame, ImageArray
 
 INSIDE = 0.7
@@ -49,6 +54,10 @@ class Glances:
     """Between two searches of a whole frame; half of that once a face is out of sight."""
     near: Detector | None = None
     """Searches a whole frame for near faces only, faster: mostly enough where all that are known are near."""
+    believed_s: float = 1.0
+    """A known face that looks the same is believed to be one for so long without asking the detector."""
+    patience: int = 4
+    """So many times ``every_s`` may pass between two searches while nothing moves but known heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,11 @@ class _Track:
 
 
 class FaceFinder:
-    """Detects, follows and cuts out faces. Holds the last seconds' boxes and nothing else."""
+    """Detects, follows and cuts out faces.
+
+    Holds the last seconds' boxes and, with glances, what is compared: 16 x 16 grey cells of each face for a
+    second, and a small picture of the room in which known heads are blank.
+    """
 
     def __init__(
         self,
@@ -91,7 +104,10 @@ class FaceFinder:
         self._glances = glances
         self._known: list[Box] = []
         """Where faces were when last seen, since the last search of a whole frame."""
-        self._searched_at = float("-inf")
+        self._patches: list[Patch | None] = []
+        """What each of them looked like; None for one that is out of sight."""
+        self._backdrop = Backdrop()
+        self._searched_at = self._checked_at = float("-inf")
         self._lost = False
         self._near_searches = 0
 
@@ -110,25 +126,37 @@ class FaceFinder:
     def reset(self) -> None:
         """Forget all tracks: another camera, or a gap."""
         self._tracks.clear()
-        self._known.clear()
-        self._searched_at = float("-inf")
+        self._know([])
+        self._backdrop.forget()
+        self._searched_at = self._checked_at = float("-inf")
 
     def _find(self, frame: Frame) -> list[tuple[Box, float]]:
         """Look where faces are known to be, or search the whole frame when that is due."""
         if self._glances is None:
             return self._detector(frame.image)
-        since_s = frame.at - self._searched_at
-        if 0 <= since_s < self._glances.every_s / (1 + self._lost):
-            again = self._glance(frame.image, self._glances.detector)
+        grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
+        if not self._is_due(grey, frame.at, self._glances):
+            again = self._glance(frame.image, grey, frame.at, self._glances)
             seen = [face for face in again if face is not None]
             if 2 * len(seen) >= len(again):  # with most of them gone it is another picture: look anew at once
                 self._lost = len(seen) < len(again)
                 self._known = [face[0] if face else box for face, box in zip(again, self._known, strict=True)]
                 return seen
-        self._searched_at, self._lost = frame.at, False
-        return self._search(frame.image)
+        self._searched_at = self._checked_at = frame.at
+        self._lost = False
+        return self._search(frame.image, grey, frame.at)
 
-    def _search(self, image: ImageArray) -> list[tuple[Box, float]]:
+    def _is_due(self, grey: ImageArray, at: float, glances: Glances) -> bool:
+        """Whether to search the whole frame: not while nothing but known heads moved since the last time."""
+        if 0 <= at - self._checked_at < glances.every_s / (1 + self._lost):
+            return False
+        rested = 0 <= at - self._searched_at < glances.every_s * glances.patience
+        if rested and not self._lost and self._backdrop.is_still(grey, self._known):
+            self._checked_at = at
+            return False
+        return True
+
+    def _search(self, image: ImageArray, grey: ImageArray, at: float) -> list[tuple[Box, float]]:
         """Search a whole frame: mostly for near faces where no others are known, else for all."""
         near = self._glances.near if self._glances is not None else None
         all_near = bool(self._known) and all(box.width >= NEAR for box in self._known)
@@ -137,18 +165,41 @@ class FaceFinder:
             found = distinct(near(image))
             # Who is not found keeps the place until all are searched for: a face that turns is hard to see.
             away = [old for old in self._known if all(_apart(old, box) for box, _ in found)]
-            self._known = [*(box for box, _ in found), *away]
+            self._know([stillness.take(grey, box, score, at) for box, score in found], away)
             return found
         self._near_searches = 0
         found = distinct(self._detector(image))
-        self._known = [box for box, _ in found]
+        self._know([stillness.take(grey, box, score, at) for box, score in found])
+        self._backdrop.keep(grey, self._known)
         return found
 
-    def _glance(self, image: ImageArray, detector: Detector) -> list[tuple[Box, float] | None]:
-        if not self._known:
-            return []
-        laid = mosaic.lay(image, self._known)
-        return mosaic.lift(laid, detector(laid.image), (image.shape[0], image.shape[1]))
+    def _know(self, seen: Sequence[Patch], away: Sequence[Box] = ()) -> None:
+        self._known = [*(patch.box for patch in seen), *away]
+        self._patches = [*seen, *(None for _ in away)]
+
+    def _glance(
+        self, image: ImageArray, grey: ImageArray, at: float, glances: Glances
+    ) -> list[tuple[Box, float] | None]:
+        """Each known face where it is now, or None; a detector is asked about those that changed."""
+        again: list[tuple[Box, float] | None] = [None] * len(self._known)
+        asked = []
+        for number, patch in enumerate(self._patches):
+            if (
+                patch is not None
+                and 0 <= at - patch.seen_at < glances.believed_s
+                and stillness.follow(grey, patch)
+            ):
+                again[number] = (patch.box, patch.score)
+            else:
+                asked.append(number)
+        if not asked:
+            return again
+        laid = mosaic.lay(image, [self._known[number] for number in asked])
+        found = mosaic.lift(laid, glances.detector(laid.image), (image.shape[0], image.shape[1]))
+        for number, face in zip(asked, found, strict=True):
+            again[number] = face
+            self._patches[number] = None if face is None else stillness.take(grey, *face, at)
+        return again
 
     def _follow(self, boxes: Sequence[Box], at: float, *, aspect: float) -> list[int]:
         alive = [track for track in self._tracks if 0 <= at - track.at <= self._max_age_s]
@@ -189,19 +240,21 @@ def legibility(crop: ImageArray) -> float:
 
 
 def _shift(before: Box, after: Box, aspect: float) -> float:
-    """Distance of the centres in face widths; infinite when one is much larger than the other."""
+    """Distance of the centres in face widths; infinite when one is much larger, or far away."""
     larger, smaller = max(before.width, after.width), min(before.width, after.width)
-    if smaller <= 0 or larger > LARGEST_GROWTH * smaller:
-        return float("inf")
     across = before.x + before.width / 2 - after.x - after.width / 2
+    if smaller <= 0 or larger > LARGEST_GROWTH * smaller or abs(across) > FARTHEST * larger:
+        return float("inf")
     down = (before.y + before.height / 2 - after.y - after.height / 2) * aspect
     return hypot(across, down) / larger
 
 
 def _shared(a: Box, b: Box) -> float:
+    if a.x >= b.x + b.width or b.x >= a.x + a.width:  # most do, and all are compared with all
+        return 0.0
     across = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     down = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    return max(0.0, across) * max(0.0, down)
+    return across * max(0.0, down)
 
 
 def _apart(a: Box, b: Box) -> bool:

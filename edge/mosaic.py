@@ -18,19 +18,15 @@ from edge.types import Box, ImageArray
 TILE_PX, CONTEXT = 80, 2.0
 """Side of one tile, and how many face widths it shows: a face is then 40 pixels wide, which every detector
 here finds nearly always, and may have moved by half its width."""
-COLUMNS = 4
-"""So the mosaic has few different sizes, one per four faces, and the runtime plans for each once."""
 OFF_CENTRE = 0.3
 """A box whose centre is further than this part of the tile from the tile's centre is somebody else's."""
 GROWTH = 1.8
 """A box so much larger or smaller than the known one is somebody else's."""
-EMPTY = 114
-"""Grey of what shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """The picture, and which square of the frame each of its tiles shows."""
+    """The picture, a row of tiles, and which square of the frame each of them shows."""
 
     image: ImageArray
     squares: tuple[tuple[int, int, int], ...]
@@ -38,19 +34,17 @@ class Mosaic:
 
 
 def lay(image: ImageArray, known: Sequence[Box]) -> Mosaic:
-    """Cut the surroundings of the *known* boxes out of a frame, one tile each, row by row.
+    """Cut the surroundings of the *known* boxes out of a frame, one tile each, in a row.
 
     Args:
         image: H x W x 3 BGR.
         known: fractions of the image, at least one.
     """
-    rows = -(-len(known) // COLUMNS)
-    canvas = np.full((rows * TILE_PX, COLUMNS * TILE_PX, 3), EMPTY, np.uint8)
+    canvas = np.empty((TILE_PX, len(known) * TILE_PX, 3), np.uint8)
     squares = []
     for number, box in enumerate(known):
         left, top, side = _square(image, box)
-        row, column = divmod(number, COLUMNS)
-        tile = canvas[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
+        tile = canvas[:, number * TILE_PX : (number + 1) * TILE_PX]
         # Averaging areas takes ten times as long; up to half the size, bilinear sampling leaves out no pixel.
         way = cv2.INTER_AREA if side > 2 * TILE_PX else cv2.INTER_LINEAR
         tile[...] = cv2.resize(cut_square(image, left, top, side), (TILE_PX, TILE_PX), interpolation=way)
@@ -72,11 +66,10 @@ def lift(
     nearest: dict[int, tuple[float, Box, float]] = {}
     for box, score in found:
         x, y, across, down = box.x * width, box.y * height, box.width * width, box.height * height
-        column, row = int((x + across / 2) // TILE_PX), int((y + down / 2) // TILE_PX)
-        number = row * COLUMNS + column
+        number = int((x + across / 2) // TILE_PX)
         if not 0 <= number < len(mosaic.squares):
             continue
-        x, y = x - column * TILE_PX, y - row * TILE_PX
+        x -= number * TILE_PX
         off = max(abs(x + across / 2 - TILE_PX / 2), abs(y + down / 2 - TILE_PX / 2)) / TILE_PX
         growth = max(across, down) * CONTEXT / TILE_PX
         if off > OFF_CENTRE or not 1 / GROWTH < growth < GROWTH:

@@ -38,9 +38,10 @@ def frame(at, *squares, side=32, size=(480, 640)):
     return Frame("test", 0, at, image)
 
 
-def watcher(every_s=2.0):
+def watcher(every_s=2.0, *, believed_s=0.0, patience=1):
     whole, glance = Finder(), Finder()
-    return FaceFinder(whole, margin=0.0, random=Random(1), glances=Glances(glance, every_s)), whole, glance
+    glances = Glances(glance, every_s, believed_s=believed_s, patience=patience)
+    return FaceFinder(whole, margin=0.0, random=Random(1), glances=glances), whole, glance
 
 
 def places(faces):
@@ -53,7 +54,7 @@ def test_what_is_laid_into_a_mosaic_is_lifted_back_to_its_place(side):
     image = frame(0.0, *squares, side=side).image
     known = [Box(x / 640, y / 480, side / 640, side / 480) for x, y in squares]
     laid = mosaic.lay(image, known)
-    assert laid.image.shape == (2 * mosaic.TILE_PX, mosaic.COLUMNS * mosaic.TILE_PX, 3)
+    assert laid.image.shape == (mosaic.TILE_PX, len(known) * mosaic.TILE_PX, 3)
     back = mosaic.lift(laid, Finder()(laid.image), (480, 640))
     for box, found in zip(known, back, strict=True):
         assert found is not None
@@ -92,8 +93,55 @@ def test_faces_are_followed_in_between_with_their_tracks():
     assert places(seen[-1]) == [(50 + 8 * 19, 60), (300, 300 - 6 * 19)]
 
 
-def test_a_newcomer_is_found_when_the_next_whole_frame_is_due():
-    find, _, _ = watcher(every_s=2.0)
+def test_faces_that_look_the_same_are_believed_for_a_second():
+    find, whole, glance = watcher(every_s=60, believed_s=1.0)
+    both = ((50, 60), (300, 200))
+    assert [len(find(frame(step / 5, *both))) for step in range(10)] == [2] * 10
+    assert (whole.asked, glance.asked) == (1, 1)
+
+
+def test_a_face_that_shifts_a_little_is_followed_without_being_searched_for():
+    find, whole, glance = watcher(every_s=60, believed_s=1.0)
+    seen = [find(frame(step / 10, (50 + step, 60), (300, 200 - step))) for step in range(9)]
+    assert (whole.asked, glance.asked) == (1, 0)
+    assert places(seen[-1]) == [(58, 60), (300, 192)]
+    assert len({face.track for faces in seen for face in faces}) == 2
+
+
+def test_of_several_faces_the_detector_is_asked_about_those_that_changed():
+    shown = []
+
+    def look(image):
+        shown.append(image.shape[1] // mosaic.TILE_PX)
+        return Finder()(image)
+
+    glances = Glances(look, 60, believed_s=1.0)
+    find = FaceFinder(Finder(), margin=0.0, random=Random(1), glances=glances)
+    find(frame(0.0, (50, 60), (300, 200), (500, 300)))
+    moved = find(frame(0.2, (50, 60), (312, 200), (500, 300)))
+    assert shown == [1]
+    assert places(moved) == [(50, 60), (312, 200), (500, 300)]
+
+
+def test_a_face_that_is_covered_or_gone_is_not_believed():
+    find, _, _ = watcher(every_s=60, believed_s=1.0)
+    find(frame(0.0, (50, 60), (300, 200), (500, 300)))
+    covered = frame(0.2, (50, 60), (300, 200))
+    covered.image[300:332, 500:520] = 120
+    assert places(find(covered)) == [(50, 60), (300, 200)]
+    assert places(find(frame(0.4, (50, 60), (300, 200)))) == [(50, 60), (300, 200)]
+
+
+def test_nothing_is_searched_while_only_known_heads_move_but_never_for_long():
+    find, whole, _ = watcher(every_s=2.0, patience=4)
+    for step in range(81):
+        assert len(find(frame(step / 5, (50 + step % 9, 60), (300, 200)))) == 2
+    assert whole.asked == 3  # at 0, 8 and 16 seconds
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_a_newcomer_is_found_when_the_next_whole_frame_is_due(patience):
+    find, _, _ = watcher(every_s=2.0, believed_s=1.0, patience=patience)
     assert len(find(frame(0.0, (50, 60)))) == 1
     counts = [len(find(frame(step / 5, (50, 60), (300, 200)))) for step in range(1, 12)]
     assert counts == [1] * 9 + [2] * 2
@@ -141,7 +189,8 @@ def test_two_places_that_show_one_face_give_one_face():
 
 def test_where_all_are_near_three_of_four_searches_are_for_near_faces():
     whole, near, glance = Finder(), Finder(), Finder()
-    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=Glances(glance, 2.0, near=near))
+    glances = Glances(glance, 2.0, near=near, patience=1)
+    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=glances)
     for step in range(0, 17, 2):
         assert len(find(frame(float(step), (50, 60), (300, 200), side=40))) == 2
     assert (whole.asked, near.asked) == (3, 6)
@@ -153,10 +202,25 @@ def test_where_all_are_near_three_of_four_searches_are_for_near_faces():
 
 def test_a_near_face_that_a_search_misses_is_known_again_where_it_was():
     whole, glance = Finder(), Finder()
-    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=Glances(glance, 2.0, near=lambda _: []))
+    glances = Glances(glance, 2.0, near=lambda _: [], patience=1)
+    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=glances)
     assert len(find(frame(0.0, (50, 60), (300, 200), side=40))) == 2
     assert find(frame(2.0, (50, 60), (300, 200), side=40)) == ()
     assert len(find(frame(2.2, (50, 60), (300, 200), side=40))) == 2
+
+
+def test_somebody_far_who_came_in_is_searched_for_until_a_whole_search_saw_the_place():
+    whole, near, glance = Finder(), Finder(), Finder()
+    glances = Glances(glance, 2.0, near=lambda image: near(image)[:1], patience=4)
+    find = FaceFinder(whole, margin=0.0, random=Random(1), glances=glances)
+    for step in range(5):
+        find(frame(float(2 * step), (50, 60), side=40))
+    assert (whole.asked, near.asked) == (1, 1)  # nothing moved: the second search came after eight seconds
+    came = frame(0.0, (50, 60), side=40).image
+    came[300:314, 500:514] = 255
+    counts = [len(find(Frame("test", 0, 10.0 + 2 * step, came))) for step in range(3)]
+    assert counts == [1, 1, 2]
+    assert (whole.asked, near.asked) == (2, 3)
 
 
 @pytest.mark.skipif(not MEDIA.exists(), reason="needs ../shared/data/media")

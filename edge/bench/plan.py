@@ -24,8 +24,10 @@ from edge.settings import Settings
 FACES = (1, 5, 10, 20, 30)
 WIDTHS = (320, 480, 640, 960, 1280)
 THREADS = (1, 2, 3, 4)
-CYCLE_S = 8.0
-"""After so long the searches of whole frames repeat."""
+CYCLE_S = 32.0
+"""After so long the searches of whole frames repeat where nobody comes and goes."""
+SHORT_S = 8.0
+"""After so long where somebody always moves; enough to compare with each other, and a little too much."""
 BUSY_FPS = 0.8
 """Of the frames that were to be looked at: fewer, and the machine had no time for the daemon."""
 Told = Callable[[str, float], None]
@@ -72,14 +74,12 @@ Work = Callable[[Path, dict[str, Any]], Any]
 
 def _steps(wishes: Wishes, settings: Settings) -> Iterator[tuple[str, float, Work]]:
     quick = wishes.quick
-    seconds = CYCLE_S if quick else 3 * CYCLE_S
+    seconds = SHORT_S if quick else CYCLE_S
     yield "floor", 2, lambda scratch, _: _floor(settings, scratch)
     yield (
         "opencv_zoo",
         25 if quick else 60,
-        lambda scratch, _: asdict(
-            versus.measure(settings, scratch, yunet=wishes.yunet, seconds=CYCLE_S if quick else 2 * CYCLE_S)
-        ),
+        lambda scratch, _: asdict(versus.measure(settings, scratch, yunet=wishes.yunet, seconds=seconds)),
     )
     yield "ways", 5 if quick else 12, lambda scratch, _: stages.measure(settings, scratch, seconds=seconds)
     yield (
@@ -201,7 +201,7 @@ def _sight(settings: Settings, crowd: Crowd) -> dict[str, Any]:
             continue
         watch = Stopwatch()
         eyes, _ = stages.timed_eyes(settings, watch, runtime=runtime)
-        frames = crowd.frames(weights.FOLDER, CYCLE_S, stages.CAMERA_FPS)
+        frames = crowd.frames(weights.FOLDER, SHORT_S, stages.CAMERA_FPS)
         sight, _ = stages.watch_video(eyes, frames, crowd, watch)
         rows[runtime] = asdict(sight) | {"face_px": crowd.face_px}
     return rows

@@ -55,17 +55,18 @@ class RetinaFace:
         height, width = image.shape[:2]
         scale = side / max(height, width)
         size = (max(32, round(width * scale)), max(32, round(height * scale)))
-        if scale < 1:  # blobFromImage samples pixels when it shrinks; small faces need them averaged
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        return self._search(image, size, self._min_score)
+        if size != (width, height):  # sampling while it shrinks would leave small faces' pixels out
+            way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+        return self._search(image, self._min_score)
 
     def glance(self, image: ImageArray) -> list[tuple[Box, float]]:
         """The same at the picture's own size, and surer: it shows places where faces were a moment ago."""
-        return self._search(image, (image.shape[1], image.shape[0]), min(GLANCE_SCORE, self._min_score))
+        return self._search(image, min(GLANCE_SCORE, self._min_score))
 
-    def _search(self, image: ImageArray, size: tuple[int, int], min_score: float) -> list[tuple[Box, float]]:
-        blob = cv2.dnn.blobFromImage(image, 1.0, size, MEAN_BGR)
-        offsets, probabilities = self._session.run(self._outputs, {self._input: blob})
+    def _search(self, image: ImageArray, min_score: float) -> list[tuple[Box, float]]:
+        size = (image.shape[1], image.shape[0])
+        offsets, probabilities = self._session.run(self._outputs, {self._input: _planes(image)})
         scores = probabilities[0, :, 1]
         chosen = np.flatnonzero(scores >= min_score)
         if not chosen.size:
@@ -92,7 +93,15 @@ def open(path: Path, *, min_score: float = 0.7, side: int = 1280, threads: int =
     return RetinaFace(path, min_score=min_score, side=side, threads=threads)
 
 
-@lru_cache(maxsize=16)
+def _planes(image: ImageArray) -> FloatArray:
+    """1 x 3 x H x W, less MEAN_BGR: what cv2.dnn.blobFromImage makes, in half of its time."""
+    planes = np.empty((1, 3, *image.shape[:2]), np.float32)
+    for plane, out, mean in zip(cv2.split(image), planes[0], MEAN_BGR, strict=True):
+        np.subtract(plane, np.float32(mean), out=out)
+    return planes
+
+
+@lru_cache(maxsize=64)
 def _anchors(width: int, height: int) -> FloatArray:
     """N x 3: centre x, centre y and side of each anchor in pixels, in the network's order."""
     grids = []
