@@ -87,6 +87,11 @@ rm -rf "${site:?}/share"   # manuals of others; pip would not put ours, with the
     rm -rf onnxruntime/capi/libonnxruntime.so.* cv2/data/*.xml ml_dtypes ml_dtypes-*.dist-info
     for part in transformers quantization tools datasets backend; do rm -rf "onnxruntime/$part"; done
     for part in libLiteRtWebGpuAccelerator.so tools vendors aot; do rm -rf "ai_edge_litert/$part"; done
+    # What the embedded broker's own commands are written with, which nobody calls here.
+    for part in annotated_doc annotated_types markdown_it markdown_it_py mdurl pydantic pydantic_core pygments rich shellingham \
+        typer typing_inspection; do
+        rm -rf "$part" "$part"-*.dist-info
+    done
 )
 pip install --target "$site" --no-compile --no-deps "$work"/wheel/suasana-*.whl
 mv "$site/share" "$home/share"

@@ -111,6 +111,21 @@ def test_what_was_founded_and_who_may_invite_is_shown(
     assert (register.kit_days, register.registrar_port) == (60, 9886)
 
 
+def test_a_programs_certificate_that_ends_soon_is_told_by_the_weekly_renewal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then = NOW - 1740 * DAY
+    site = Site.create(tmp_path / "site", Wishes("sekolah-1"), then)
+    for member in (Member("old_page", "dashboard"), Member("kelas-1a", "kit")):
+        site.add(member, then)
+    site.add(Member("new_page", "dashboard"), NOW)
+    assert main(["site", "renew", str(site.folder)]) == 0
+    told = capsys.readouterr().out
+    assert "old_page: runs out in 8" in told
+    assert "kelas-1a" not in told, "kits look after themselves"
+    assert "new_page" not in told
+
+
 def test_a_site_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Its register knows neither a registrar nor former certificates."""
     site = Site.create(tmp_path / "site", Wishes("sekolah-1"), NOW)

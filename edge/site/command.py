@@ -138,6 +138,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _verb(verbs, "show", "members, certificates and when they run out", show_site)
 
 
+PROGRAM_DAYS = 90
+"""Holidays are long, and somebody has to carry a program's certificate over."""
 HOST_HELP = "name or address that kits reach the broker by; repeat it (default: this machine's)"
 
 
@@ -219,7 +221,12 @@ def revoke_member(site: Site, arguments: argparse.Namespace, now: datetime) -> i
 
 
 def renew_broker(site: Site, arguments: argparse.Namespace, now: datetime) -> int:
-    """``suasana site renew``."""
+    """``suasana site renew``; what nobody renews by itself is told each time."""
+    for member in site.register().members:
+        if member.role != "kit" and member.until:
+            left = (datetime.fromisoformat(member.until) - now).days
+            if left < PROGRAM_DAYS:
+                print(f"{member.name}: runs out in {left} days; `site add-program --replace` makes another")
     until = site.renew(now, hosts=arguments.host, anyway=arguments.now)
     if until is None:
         print(f"valid until {site.certificate().until:%Y-%m-%d}; left as it is")

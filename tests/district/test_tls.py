@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale.cluster import Cluster, Missing, find_rabbitmq
+from benchmarks.scale.cluster import START_S, Cluster, Missing, find_rabbitmq
+from benchmarks.scale.stage import wait_for
 from dashboard.district import command
 from dashboard.district.queue import Broker, Intake, QueueError, parse_broker, trust
 from edge.site.access import Member
 from edge.site.folder import Site, Wishes
-from tests.conftest import PATIENCE_S, ROOT, eventually, free_port
+from tests.conftest import PATIENCE_S, ROOT, free_port
 from tests.sites import NOW
 
 SECRET = "hunter2-correct-horse"
@@ -187,7 +188,8 @@ def test_events_come_through_rabbitmq_over_tls_only(
     monkeypatch.setenv(command.PASSWORD, cluster.password)
     try:
         cluster.start()
-        eventually(lambda: command.main(["queue", "--nodes", "1", *where, *files]) == 0)
+        declare = ["queue", "--nodes", "1", *where, *files]
+        wait_for(lambda: command.main(declare) == 0, "the queue is declared", patience_s=START_S)
         assert "queue declared; 0 messages" in capsys.readouterr().out
         cluster.admit(["sdn-3--kelas-1a"], [], SECRET)
         publish(mqtts, site, "sdn-3--kelas-1a")
@@ -218,6 +220,7 @@ def publish(port: int, site: Site, kit: str) -> None:
     import paho.mqtt.client as paho  # noqa: PLC0415
 
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, f"suasana-{kit}")
+    client.connect_timeout = PATIENCE_S
     client.tls_set(str(site.folder / "authority.pem"))
     client.username_pw_set(kit, SECRET)
     client.connect("127.0.0.1", port)

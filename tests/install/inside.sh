@@ -55,6 +55,11 @@ systemctl start suasana
 check "and says why, without trying again" bash -c 'sleep 3; journalctl -u suasana | grep -q "asked for by name" && [ "$(systemctl show -P NRestarts suasana)" = 0 ]'
 check "both formats of both models open" suasana models verify
 
+/usr/lib/suasana/bin/python3 -m edge.broker --port 18830 >/tmp/embedded 2>&1 &
+embedded=$!
+check "the embedded broker runs without what it leaves out" eventually mosquitto_pub -h 127.0.0.1 -p 18830 -t x -m x
+kill $embedded
+
 # ── Run ────────────────────────────────────────────────────────────────────────────────────────────────
 sed -i -e 's|^mode = .*|mode = "class"|' -e 's|^room = .*|room = "Kelas 1A"|' -e 's|^min_people = .*|min_people = 2|' \
     -e 's|^uri = "opencv:0".*|uri = "replay:/var/lib/clip/class.avi?loop=1"|' \
