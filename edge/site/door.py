@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -47,6 +48,9 @@ LONGEST_BYTES = 8192
 """Of a request to join."""
 PATIENCE_S = 10.0
 """For the whole of a request's body."""
+
+
+Fate = Literal["waiting", "joined", "over"]
 
 
 class RefusedError(Exception):
@@ -110,6 +114,16 @@ class Door:
             for key in unused:
                 del self._guests[key]
             return bool(unused)
+
+    def fate(self, secret: str) -> Fate:
+        """What became of one invitation."""
+        with self._lock:
+            guest = self._guests.get(_hash(secret))
+        if guest is None:
+            return "over"
+        if guest.answer:
+            return "joined"
+        return "waiting" if self._clock() < guest.until else "over"
 
     @property
     def waiting(self) -> tuple[str, ...]:

@@ -37,9 +37,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.broker import certificates
 from edge.broker.certificates import Certificate, CertificateError
+from edge.broker.invitation import Invitation
 from edge.site.access import Member
 from edge.site.authority import DAY
-from edge.site.door import PATIENCE_S, Door, RefusedError, Server, listen, read_table
+from edge.site.door import PATIENCE_S, Door, Fate, RefusedError, Server, listen, read_table
 from edge.site.folder import Register, Site, SiteError, utc_now
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ LOOK_S = 60.0
 """How often the broker's certificate, which this serves too, is looked at."""
 
 Handler = Callable[[Request], Awaitable[Response]]
-State = Literal["none", "waiting", "joined", "over"]
+State = Fate | Literal["none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ class Standing:
     due: bool
     """Whether another one should be asked for."""
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An invitation that a program asked for."""
+
+    invitation: Invitation
+    door: Door
+    until: float
+    """Monotonic seconds."""
 
 
 def judge(register: Register, presented: Certificate, authority_until: datetime, now: datetime) -> Standing:
@@ -108,8 +119,8 @@ class Registrar:
         self._door: Door | None = None
         self._server: Server | None = None
         self._listener: socket.socket | None = None
-        self._invited: dict[str, tuple[float, Door]] = {}
-        """Kits that were invited: until when, monotonic, and where."""
+        self._invited: dict[str, Invited] = {}
+        """By kit, the last of each."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> Registrar:
@@ -178,7 +189,7 @@ class Registrar:
             except SiteError as error:
                 door.withdraw(kit)
                 raise RefusedError(503, str(error)) from error
-            self._remember(kit, door)
+            self._remember(kit, door, made)
         self._told(f"{kit} was invited by {inviter.name}")
         return replace(made, port=port).text
 
@@ -190,12 +201,11 @@ class Registrar:
         """
         self._inviter(presented, kit, wall)
         with self._lock:
-            until, door = self._invited.get(kit, (0.0, None))
-        if door is None:
+            one = self._invited.get(kit)
+        if one is None:
             return "none", 0.0
-        if kit in door.joined:
-            return "joined", 0.0
-        return ("waiting", until - self._clock()) if kit in door.waiting else ("over", 0.0)
+        fate = one.door.fate(one.invitation.secret)
+        return fate, one.until - self._clock() if fate == "waiting" else 0.0
 
     def withdraw(self, presented: Certificate, kit: str, wall: datetime) -> bool:
         """Take the invitation of *kit* back; False when none waited.
@@ -205,8 +215,8 @@ class Registrar:
         """
         inviter = self._inviter(presented, kit, wall)
         with self._lock:
-            _, door = self._invited.get(kit, (0.0, None))
-            gone = door is not None and door.withdraw(kit)
+            one = self._invited.get(kit)
+            gone = one is not None and one.door.withdraw(kit)
         if gone:
             self._told(f"{kit}: the invitation was taken back by {inviter.name}")
         return gone
@@ -221,10 +231,10 @@ class Registrar:
             raise RefusedError(403, "this program sees other kits only")
         return member
 
-    def _remember(self, kit: str, door: Door) -> None:
+    def _remember(self, kit: str, door: Door, invitation: Invitation) -> None:
         now = self._clock()
-        fresh = {name: one for name, one in self._invited.items() if now < one[0] + REMEMBERED_S}
-        self._invited = {**fresh, kit: (now + self.lasts_s, door)}
+        fresh = {name: one for name, one in self._invited.items() if now < one.until + REMEMBERED_S}
+        self._invited = {**fresh, kit: Invited(invitation, door, now + self.lasts_s)}
 
     def _open_door(self) -> Door:
         """The door that is open, or another one once nobody is awaited."""

@@ -94,6 +94,18 @@ def test_an_invitation_is_taken_back_and_one_replaces_another(place: Place, tmp_
     assert place.deeds().count("invitation_withdrawn") == 1
 
 
+def test_a_kit_that_is_invited_again_is_waited_for_again(place: Place, tmp_path: Path) -> None:
+    """Though its first invitation was used, at the same door, which another kit keeps open."""
+    admin = place.log_in("Budi")
+    assert admin.post("/api/invitations", json={"kit": "kelas-2b"}).status_code == 201
+    for number in range(2):
+        told = admin.post("/api/invitations", json={"kit": "kelas-2a", "replaces": number > 0}).json()
+        assert admin.get("/api/invitations/kelas-2a").json()["state"] == "waiting"
+        pair(parse(told["token"]), tmp_path / "kit.toml")
+        assert admin.get("/api/invitations/kelas-2a").json()["state"] == "joined"
+    assert admin.get("/api/invitations/kelas-2b").json()["state"] == "waiting"
+
+
 def test_only_an_admin_invites_and_only_to_rooms_of_its_own(place: Place) -> None:
     for name in ("Ani", "Tuti", "Rina"):
         somebody = place.log_in(name)
