@@ -76,20 +76,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
     invite = _verb(verbs, "invite", "let kits pair: a QR code and a token, for minutes", invite_kits)
     invite.add_argument("names", nargs="+", metavar="NAME", help="of a kit: kelas-1a")
-    invite.add_argument(
-        "--minutes",
-        type=numbers.minutes,
-        default=10.0,
-        metavar="N",
-        help="how long it holds (default: %(default)g)",
-    )
-    invite.add_argument(
-        "--door-port",
-        type=numbers.port,
-        default=8884,
-        metavar="PORT",
-        help="open meanwhile (default: %(default)s)",
-    )
+    _add_door(invite)
     invite.add_argument("--host", default="", help="for the invitation (default: the site's first)")
     invite.add_argument(
         "--anywhere", action="store_true", help="no address in the invitation: the kit looks for this site"
@@ -105,20 +92,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "renew kits' certificates, and invite kits from a dashboard, until it is ended",
         run_registrar,
     )
-    registrar.add_argument(
-        "--minutes",
-        type=numbers.minutes,
-        default=10.0,
-        metavar="N",
-        help="of an invitation (default: %(default)g)",
-    )
-    registrar.add_argument(
-        "--door-port",
-        type=numbers.port,
-        default=8884,
-        metavar="PORT",
-        help="open meanwhile (default: %(default)s)",
-    )
+    _add_door(registrar)
 
     revoke = _verb(verbs, "revoke", "nobody of this name gets in any more", revoke_member)
     revoke.add_argument("name", metavar="NAME")
@@ -280,6 +254,23 @@ def _verb(
     verb.add_argument("folder", type=Path, metavar="DIR", help="the site's folder")
     verb.set_defaults(run=run)
     return verb
+
+
+def _add_door(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--minutes",
+        type=numbers.minutes,
+        default=10.0,
+        metavar="N",
+        help="how long an invitation holds (default: %(default)g)",
+    )
+    verb.add_argument(
+        "--door-port",
+        type=numbers.port,
+        default=8884,
+        metavar="PORT",
+        help="open meanwhile (default: %(default)s)",
+    )
 
 
 def _tell(site: Site) -> None:

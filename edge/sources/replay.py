@@ -10,18 +10,24 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import soundfile
+from typing_extensions import Self
 
 from edge.sources import BLOCK_SAMPLES, Pace, Query, conform, hush_opencv
 from edge.types import RATE_HZ, AudioBlock, FloatArray, Frame, ImageArray, SourceError
+
+Part = TypeVar("Part")
+Own = TypeVar("Own", bound="Recording[Any]")
 
 LONGEST_SIDE = 1920
 """Larger pictures are shrunk: a face needs a few dozen pixels, and a kit has little memory."""
@@ -33,17 +39,18 @@ FILM_SUFFIXES = (".mjpg", ".mjpeg", ".gif")
 """These start like one picture and hold many, so the name has to tell."""
 
 
-class Pictures:
-    """The camera."""
+class Recording(Generic[Part]):
+    """What both have in common: it is opened by reading its beginning, and read again where it loops."""
 
-    def __init__(self, path: Path, *, fps: float, loop: bool, pace: Pace) -> None:
-        self._path = path
-        self._fps = fps
-        self._loop = loop
-        self._pace = pace
-        self._pass = self._read()
+    def __init__(
+        self, path: Path, read: Callable[[], Generator[Part, None, None]], *, loop: bool, pace: Pace
+    ) -> None:
+        """*read* goes once through: at least one part, or SourceError."""
+        self._name = f"replay:{path.name}"
+        self._read, self._loop, self._pace = read, loop, pace
+        self._pass = read()
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> Self:
         self._first = next(self._pass)
         return self
 
@@ -53,74 +60,56 @@ class Pictures:
         self.close()
         self._pass.close()
 
+    def close(self) -> None:
+        self._pace.close()
+
+    def _passes(self) -> Iterator[Iterator[Part]]:
+        """Once through, or again and again."""
+        yield chain([self._first], self._pass)
+        while self._loop:
+            self._pass = self._read()
+            yield self._pass
+
+
+class Pictures(Recording[tuple[float, ImageArray]]):
+    """The camera. A part is media time and a picture."""
+
+    def __init__(self, path: Path, *, fps: float, loop: bool, pace: Pace) -> None:
+        super().__init__(path, partial(_pictures, path, fps), loop=loop, pace=pace)
+        self._fps = fps
+
     def __iter__(self) -> Iterator[Frame]:
         seq, start = 0, 0.0
-        items: Iterator[tuple[float, ImageArray]] = chain([self._first], self._pass)
-        while True:
+        for parts in self._passes():
             media_s, step = 0.0, 1 / self._fps
-            for when, image in items:
+            for when, image in parts:
                 step = when - media_s or step
                 media_s = when
                 at = self._pace.wait(start + media_s)
                 if at is None:
                     return
-                yield Frame(f"replay:{self._path.name}", seq, at, image)
+                yield Frame(self._name, seq, at, image)
                 seq += 1
-            if not self._loop:
-                return
             start += media_s + step
-            items = self._pass = self._read()
-
-    def close(self) -> None:
-        self._pace.close()
-
-    def _read(self) -> Generator[tuple[float, ImageArray], None, None]:
-        """Media time and picture, once through; at least one, or SourceError."""
-        paths = _pictures_in(self._path)
-        yield from _stills(self._path, paths, self._fps) if paths else _video(self._path)
 
 
-class Sound:
-    """The microphone."""
+class Sound(Recording[FloatArray]):
+    """The microphone. A part is a block."""
 
     overflows = 0
 
     def __init__(self, path: Path, *, loop: bool, pace: Pace) -> None:
-        self._path = path
-        self._loop = loop
-        self._pace = pace
-        self._pass = self._read()
-
-    def __enter__(self) -> Sound:
-        self._first = next(self._pass)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-        self._pass.close()
+        super().__init__(path, partial(_sound, path), loop=loop, pace=pace)
 
     def __iter__(self) -> Iterator[AudioBlock]:
         seq = 0
-        items: Iterator[FloatArray] = chain([self._first], self._pass)
-        while True:
-            for samples in items:
+        for parts in self._passes():
+            for samples in parts:
                 at = self._pace.wait(seq * BLOCK_SAMPLES / RATE_HZ)
                 if at is None:
                     return
-                yield AudioBlock(f"replay:{self._path.name}", seq, at, samples)
+                yield AudioBlock(self._name, seq, at, samples)
                 seq += 1
-            if not self._loop:
-                return
-            items = self._pass = self._read()
-
-    def close(self) -> None:
-        self._pace.close()
-
-    def _read(self) -> Generator[FloatArray, None, None]:
-        """Blocks of sound, once through; at least one, or SourceError."""
-        yield from _sound(self._path)
 
 
 def open_camera(target: str, query: Query) -> Pictures:
@@ -151,6 +140,11 @@ def _check_readable(path: Path) -> None:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     if empty:
         raise SourceError(f"{path}: the file is empty")
+
+
+def _pictures(path: Path, fps: float) -> Generator[tuple[float, ImageArray], None, None]:
+    paths = _pictures_in(path)
+    yield from _stills(path, paths, fps) if paths else _video(path)
 
 
 def _pictures_in(path: Path) -> list[Path]:
@@ -237,7 +231,7 @@ def _bounded(image: ImageArray) -> ImageArray:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _sound(path: Path) -> Iterator[FloatArray]:
+def _sound(path: Path) -> Generator[FloatArray, None, None]:
     _check_readable(path)
     try:
         with soundfile.SoundFile(path) as file:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import ROOT, eventually
@@ -166,3 +167,29 @@ def open_tab(debugger: str) -> Iterator[Tab]:
     eventually(listed)
     with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as socket:
         yield Tab(socket)
+
+
+CONNECTED = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+"""What the network is again after a test that took it away."""
+
+
+@pytest.fixture(scope="module")
+def debugger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_chromium(tmp_path_factory.mktemp("profile")) as address:
+        yield address
+
+
+@pytest.fixture
+def tab(debugger: str) -> Iterator[Tab]:
+    with open_tab(debugger) as page:
+        page.show(1280, 800)
+        page.speak("id-ID,id")
+        page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Jakarta")
+        page.call("Network.enable")
+        page.call("Network.clearBrowserCookies")
+        yield page
+        page.call("Network.emulateNetworkConditions", **CONNECTED)
+        page.run("localStorage.clear()")
+        page.open("about:blank")
+        quiet = [one for one in page.troubles if "ERR_" not in one and "status of" not in one]
+        assert quiet == []

@@ -9,14 +9,16 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.conftest import eventually, free_port
-from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
+from tests.dashboard.chromium import PROGRAM, Tab, debugger, tab
 from tests.dashboard.kits import FakeKit, Server, event, health, running_server, state, suppressed
+
+__all__ = ["debugger", "tab"]
+"""Fixtures."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,25 +33,6 @@ UNSURE = {
 }
 ALL_OFF = {"capture": "off", "camera": "on", "microphone": "on"}
 NO_CAMERA = {"capture": "on", "camera": "off", "microphone": "on"}
-
-
-@pytest.fixture(scope="module")
-def debugger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_chromium(tmp_path_factory.mktemp("profile")) as address:
-        yield address
-
-
-@pytest.fixture
-def tab(debugger: str) -> Iterator[Tab]:
-    with open_tab(debugger) as page:
-        page.show(1280, 800)
-        page.speak("id-ID,id")
-        page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Jakarta")
-        yield page
-        page.open("about:blank")
-        assert [
-            trouble for trouble in page.troubles if "ERR_" not in trouble and "status of" not in trouble
-        ] == []
 
 
 @pytest.fixture

@@ -15,11 +15,14 @@ from edge.pair.sight import read_invitation
 from edge.site.access import Member
 from edge.site.folder import Site, Wishes
 from tests.conftest import eventually, free_port
-from tests.dashboard.chromium import PROGRAM, Tab
+from tests.dashboard.chromium import PROGRAM, Tab, debugger, tab
 from tests.dashboard.kits import Server, answers, running, running_server
 from tests.dashboard.test_browser import OVERFLOW, reads
-from tests.dashboard.test_screens import WORDS, at, debugger, judge, log_in, put, tab  # noqa: F401 -- fixtures
+from tests.dashboard.test_screens import WORDS, at, judge, log_in, put
 from tests.sites import NOW, running_broker
+
+__all__ = ["debugger", "tab"]
+"""Fixtures."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -62,7 +65,7 @@ def page(site: Site, tmp_path: Path) -> Iterator[tuple[Server, str]]:
         yield served, code[1]
 
 
-def set_up(tab: Tab, server: Server, code: str) -> None:  # noqa: F811
+def set_up(tab: Tab, server: Server, code: str) -> None:
     people = {"admin": {"name": "Budi", "password": WORDS}, "teacher": {"name": "Ani", "password": WORDS}}
     body = json.dumps(people | {"code": code, "consent": True})
     tab.open(server.url)
@@ -71,7 +74,7 @@ def set_up(tab: Tab, server: Server, code: str) -> None:  # noqa: F811
     assert tab.run(script) == 201
 
 
-def ask_for(tab: Tab, name: str, *, replaces: bool = False) -> None:  # noqa: F811
+def ask_for(tab: Tab, name: str, *, replaces: bool = False) -> None:
     eventually(lambda: tab.run("Boolean(document.querySelector('#add-kit'))"))
     tab.click("#add-kit")
     put(tab, "#invite-name", name)
@@ -80,7 +83,7 @@ def ask_for(tab: Tab, name: str, *, replaces: bool = False) -> None:  # noqa: F8
     tab.run("document.querySelector('#dialog-choices .main').click()")
 
 
-def test_an_admin_adds_a_kit_without_a_terminal(tab, page, site, tmp_path):  # noqa: F811
+def test_an_admin_adds_a_kit_without_a_terminal(tab, page, site, tmp_path):
     server, code = page
     set_up(tab, server, code)
     log_in(tab, server, "Ani", WORDS)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import eventually
-from tests.dashboard.chromium import PROGRAM, Tab
+from tests.dashboard.chromium import PROGRAM, Tab, debugger, tab
 from tests.dashboard.kits import FakeKit, Server, health, info, practice
 from tests.dashboard.test_browser import OVERFLOW, reads
-from tests.dashboard.test_screens import at, debugger, judge, photograph, tab
+from tests.dashboard.test_screens import at, judge, photograph
 
 __all__ = ["debugger", "tab"]
 

@@ -16,10 +16,10 @@ from benchmarks.footprint import film
 from edge.models import weights
 from edge.types import EdgeError
 from tests.conftest import ROOT, eventually, free_port, running_mosquitto
-from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
+from tests.dashboard.chromium import CONNECTED, PROGRAM, Tab, open_tab, running_chromium
 from tests.dashboard.kits import Server, running_server
 from tests.dashboard.test_browser import reads
-from tests.dashboard.test_screens import CONNECTED, judge, photograph, put, show
+from tests.dashboard.test_screens import judge, photograph, put, show
 
 pytestmark = [
     pytest.mark.browser,

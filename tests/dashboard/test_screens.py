@@ -25,9 +25,12 @@ from edge import manifest
 from edge.settings import Settings
 from edge.tuning import describe
 from tests.conftest import ROOT, eventually
-from tests.dashboard.chromium import PROGRAM, Tab, open_tab, running_chromium
+from tests.dashboard.chromium import PROGRAM, Tab, debugger, tab
 from tests.dashboard.kits import FakeKit, Server, health, info, running_server, state
 from tests.dashboard.test_browser import OVERFLOW, reads, tell_lesson
+
+__all__ = ["debugger", "tab"]
+"""Fixtures."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,31 +41,6 @@ WORDS = "payung biru di sawah"
 TABS = ["now", "past", "kits", "office"]
 AXE = importlib.util.find_spec("axe_playwright_python")
 GUIDE = ROOT / "docs" / "guide"
-
-
-@pytest.fixture(scope="module")
-def debugger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_chromium(tmp_path_factory.mktemp("profile")) as address:
-        yield address
-
-
-@pytest.fixture
-def tab(debugger: str) -> Iterator[Tab]:
-    with open_tab(debugger) as page:
-        page.show(1280, 800)
-        page.speak("id-ID,id")
-        page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Jakarta")
-        page.call("Network.enable")
-        page.call("Network.clearBrowserCookies")
-        yield page
-        page.call("Network.emulateNetworkConditions", **CONNECTED)
-        page.run("localStorage.clear()")
-        page.open("about:blank")
-        quiet = [one for one in page.troubles if "ERR_" not in one and "status of" not in one]
-        assert quiet == []
-
-
-CONNECTED = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 
 
 def show(tab: Tab, server: Server, screen: str) -> None:
