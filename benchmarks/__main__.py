@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drawings
+from benchmarks import drawings, floats
 from benchmarks.rivals import compare
 from edge.bench import plan, report
 from edge.bench.command import YUNET, bar
@@ -37,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and no sweeps; keeps nothing")
     parser.add_argument("--json", action="store_true", help="print JSON only")
     parser.add_argument("--yunet", type=Path, default=YUNET, help="of OpenCV Zoo (default: %(default)s)")
-    parser.add_argument("--float", type=Path, action="append", default=[], help="folder of float models")
+    parser.add_argument(
+        "--float",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of float files of one model (default: the int8 files' own weights as float numbers)",
+    )
     parser.add_argument(
         "--rivals",
         type=Path,
@@ -67,8 +73,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         EdgeError: something of the kit is not in order.
     """
     yunet = arguments.yunet if arguments.yunet.exists() else None
-    wishes = plan.Wishes(quick=arguments.quick, yunet=yunet, floats=tuple(arguments.float))
-    result = plan.measure(wishes, Settings(), lambda what, part: bar(what, KIT_SHARE * part))
+    with tempfile.TemporaryDirectory(prefix="suasana-floats-") as folder:
+        twins = arguments.float or ([] if arguments.quick else floats.twins(Path(folder), Settings()))
+        wishes = plan.Wishes(quick=arguments.quick, yunet=yunet, floats=tuple(twins))
+        result = plan.measure(wishes, Settings(), lambda what, part: bar(what, KIT_SHARE * part))
     with tempfile.TemporaryDirectory(prefix="suasana-rivals-") as folder:
         result["rivals"] = compare.measure(
             Path(folder), arguments.rivals, lambda what, part: bar(what, KIT_SHARE + 0.15 * part)

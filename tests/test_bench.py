@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.bench import boards, floor, nets, report
+from benchmarks import floats
+from edge import runtimes
+from edge.bench import boards, floor, nets, plan, report
 from edge.bench.clock import Stopwatch
 from edge.bench.crowd import Crowd
 from edge.bench.graph import Graph
@@ -16,7 +18,7 @@ from edge.models import weights
 from edge.models.choice import find_model
 from edge.runtimes.onnx import start_session
 from edge.settings import Settings
-from edge.types import EdgeError
+from edge.types import EdgeError, ModelError
 from tests.conftest import ROOT
 
 PUBLISHED = {"mobilefacenet": (221e6, 0.99e6), "efficientnet_b0": (0.39e9, 4.0e6)}
@@ -50,6 +52,23 @@ def test_the_models_own_multiply_adds_are_read_from_their_files():
     model = find_model(Settings().expression)
     parameters = int(model.metrics["parameters"])
     assert floor.multiply_adds(model) > 5 * parameters, "each weight is used in many places"
+
+
+def test_float_twins_answer_nearly_as_the_int8_files_do_and_are_known_for_what_they_are(tmp_path):
+    pytest.importorskip("onnx")
+    models = plan.shipped(Settings())
+    for folder, model in zip(floats.twins(tmp_path, Settings()), models, strict=True):
+        twin = plan.with_floats(folder, models)
+        assert twin.id == model.id
+        item = np.random.default_rng(1).normal(0, 1, plan.one_item(model).shape).astype(np.float32)
+        for format in model.files:
+            wanted, found = (runtimes.load(one, format)(item) for one in (model, twin))
+            assert not (wanted == found).all()
+            assert found == pytest.approx(wanted, abs=1.0)  # a lost layer makes hundreds of it
+        (folder / "model.float.tflite").unlink()
+        assert list(plan.with_floats(folder, models).files) == ["onnx"]
+    with pytest.raises(ModelError, match="has no float files of face-expression"):
+        plan.with_floats(tmp_path, models)
 
 
 def test_a_stopwatch_tells_what_ran_inside_from_what_is_its_own(monkeypatch):

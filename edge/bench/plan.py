@@ -20,6 +20,7 @@ from edge.manifest import ImageInput, LogMelInput, Manifest
 from edge.models import weights
 from edge.models.choice import find_model
 from edge.settings import Settings
+from edge.types import ModelError
 
 FACES = (1, 5, 10, 20, 30)
 WIDTHS = (320, 480, 640, 960, 1280)
@@ -109,7 +110,7 @@ def _floor(settings: Settings, scratch: Path) -> dict[str, Any]:
     peak = floor.measure(scratch)
     model = find_model(settings.expression)
     assert isinstance(model.input, ImageInput)
-    face = _item(model)
+    face = one_item(model)
     multiply_adds = floor.multiply_adds(model)
     ms = {
         format: round(1000 * best_of(partial(runtimes.load(model, format), face)), 4)
@@ -156,10 +157,10 @@ def _boards(settings: Settings, result: dict[str, Any]) -> dict[str, Any]:
 
 def _runtimes(settings: Settings, floats: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Each format of each model on 1 to 4 threads: processor and wall time of one item."""
-    models = [("int8", find_model(settings.expression)), ("int8", find_model(settings.tone))]
-    models += [("float", _with_floats(model, folder)) for _, model in models[:2] for folder in floats]
+    models = [("int8", model) for model in shipped(settings)]
+    models += [("float", with_floats(folder, shipped(settings))) for folder in floats]
     for precision, model in models:
-        item = _item(model)
+        item = one_item(model)
         for format in model.files:
             if not runtimes.is_installed(format):
                 continue
@@ -175,16 +176,36 @@ def _runtimes(settings: Settings, floats: Sequence[Path]) -> Iterator[dict[str, 
                 }
 
 
-def _with_floats(model: Manifest, folder: Path) -> Manifest:
-    files = {
-        format: replace(file, path=path)
-        for format, file in model.files.items()
-        if (path := folder / f"model.float.{format}").exists()
-    }
-    return replace(model, files=files)
+def shipped(settings: Settings) -> tuple[Manifest, Manifest]:
+    """The models for expression and for tone."""
+    return find_model(settings.expression), find_model(settings.tone)
 
 
-def _item(model: Manifest) -> Any:
+def with_floats(folder: Path, models: Sequence[Manifest]) -> Manifest:
+    """Whichever of *models* the float files in *folder* are a version of, with these files.
+
+    Raises:
+        ModelError: there are none, or they fit no model.
+    """
+    for model in models:
+        files = {
+            format: replace(file, path=path)
+            for format, file in model.files.items()
+            if (path := folder / f"model.float.{format}").exists()
+        }
+        float_model = replace(model, files=files)
+        try:
+            for format in files:
+                if runtimes.is_installed(format):
+                    runtimes.load(float_model, format)(one_item(model))
+        except ModelError:
+            continue
+        if files:
+            return float_model
+    raise ModelError(f"{folder}: has no float files of {' or '.join(model.id for model in models)}")
+
+
+def one_item(model: Manifest) -> Any:
     """Noise of the shape that the model eats."""
     spec = model.input
     if isinstance(spec, LogMelInput):
