@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.candidate import Candidate
 
 Command = Callable[[argparse.Namespace], None]
-TASKS = {"face": "training.face.commands", "voice": "training.voice.commands"}
+TASKS = {"face": "training.face.commands", "voice": "training.voice.candidate"}
 """Each module offers ``candidate(run, data) -> Candidate``."""
 SPLITS = {"face": ("public", "private")}
 """Where a task has several to judge on, its ``candidate`` takes ``split=``; the first is the default."""

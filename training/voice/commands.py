@@ -12,20 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.types import VOICE_LABELS, FloatArray, SettingsError
+from edge.types import VOICE_LABELS, SettingsError
 from training import figures
 from training.allocator import keep_memory
-from training.candidate import Candidate
 from training.commands import add as add_command
-from training.voice import corpora, held_out, recipes
-from training.voice.corpora import Corpus
+from training.voice import candidate, corpora, held_out, recipes
+from training.voice.corpora import CACHE
 from training.voice.prepare import commands as prepare_commands
-from training.voice.recipes import Config
 from training.voice.teacher import commands as teacher_commands
-
-CALIBRATION_STRETCHES = 512
-"""Training stretches from which the int8 ranges are taken."""
-CACHE = Path("runs/cache")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,53 +29,6 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     options.command(options)
     return 0
-
-
-def candidate(run: Path, data: Path, *, cache: Path = CACHE) -> Candidate:
-    """The network of a run, with what conversion needs to make and judge its int8 files.
-
-    Raises:
-        SettingsError: *run* holds no checkpoint, or *data* no corpora.
-        ModelError: the speech gate is not set up.
-    """
-    from training.voice import train  # noqa: PLC0415  torch takes seconds to import
-
-    net, config = train.load_net(run)
-    clips = corpora.read_manifest(data)
-    parts = corpora.split(clips, config)
-    corpus = corpora.load(clips, data, config, cache)
-    # Without calm: it is no class of its own, and would make neutral look twice as common as it is.
-    chosen = [clip for clip in parts.validation if clip.kind != "calm"]
-    inputs, truth = train.centred(corpus.select(chosen), config)
-    labelled = [clip for clip in parts.train if clip.label is not None]
-    random = np.random.default_rng(config.seed)
-    rows = random.permutation(len(labelled))[:CALIBRATION_STRETCHES]
-    calibration, _ = train.centred(corpus.select(labelled[row] for row in rows), config)
-    return Candidate(
-        name="voice-tone",
-        task="tone",
-        labels=VOICE_LABELS,
-        net=net,
-        input=config.input,
-        calibration=calibration,
-        inputs=inputs,
-        truth=truth,
-        readings_right=config.readings_right,
-        unmoved=_unmoved(corpus, config),
-        negative_share=config.negative_share,
-    )
-
-
-def _unmoved(corpus: Corpus, config: Config) -> FloatArray | None:
-    """What sets negative_below; None where no validation speaker is calm."""
-    from training.voice import train  # noqa: PLC0415  torch takes seconds to import
-
-    parts = corpora.split(corpus.clips, config)
-    outliers = [clip for clip in parts.train if clip.label is None and clip.kind not in corpora.EMOTIONAL]
-    calm = [clip for clip in parts.validation if clip.label == "neutral"]
-    if not calm:
-        return None
-    return train.unmoved(corpus.select(outliers), corpus.select(calm), config)
 
 
 def _explore(options: argparse.Namespace) -> None:
@@ -152,7 +99,7 @@ def _claims(options: argparse.Namespace) -> None:
     if model.input != config.input:
         raise SettingsError(f"{options.model}: does not hear what {options.config} says")
     clips = corpora.read_manifest(options.data)
-    unmoved = _unmoved(corpora.load(clips, options.data, config, CACHE), config)
+    unmoved = candidate.unmoved(corpora.load(clips, options.data, config, CACHE), config)
     if unmoved is None:
         raise SettingsError(f"{options.data}: holds no calm speech of the recipe's validation speakers")
     logits = verify.ask_file(model, next(iter(model.files)), unmoved).logits

@@ -42,6 +42,8 @@ WORDS = {
 }
 """The corpora's words for the labels. Surprise and disappointment have none and stay out."""
 SPLITS = ("train", "validation", "test")
+CACHE = Path("runs/cache")
+"""Where what was cut out of recordings is kept between commands."""
 OUTLIERS = ("deeply_nonverbal", "deeply_child", "esc10")
 EMOTIONAL = frozenset({"laughing", "crying", "screaming", "moaning", "baby_cry"})
 """Kinds in the outlier corpora that do express something, so that a reading of them is not false."""

@@ -24,6 +24,7 @@ from edge.tone import ToneReader
 from edge.types import VOICE_LABELS, FloatArray, SettingsError, Utterance
 from training.metrics import Probabilities
 from training.voice import corpora, hearing, speech
+from training.voice.candidate import candidate
 from training.voice.corpora import EMOTIONAL, OUTLIERS, Clip
 from training.voice.hearing import Heard
 from training.voice.recipes import Config
@@ -189,7 +190,6 @@ def judge(
         ModelError: the speech gate is not set up.
     """
     from convert.package import package  # noqa: PLC0415  the converters take seconds to import
-    from training.voice import commands as voice_commands  # noqa: PLC0415
     from training.voice.train import epochs_done, load_net, predict  # noqa: PLC0415
     from training.voice.train import train as learn  # noqa: PLC0415
 
@@ -204,8 +204,7 @@ def judge(
     net, begun = load_net(folder)
     if begun != part.config:
         raise SettingsError(f"{folder}: was begun with another recipe; name another --run folder")
-    candidate = voice_commands.candidate(folder, data, cache=cache)
-    package(candidate, folder / MODEL, version="0.0.0", to_ship=False, quiet=quiet)
+    package(candidate(folder, data, cache=cache), folder / MODEL, version="0.0.0", to_ship=False, quiet=quiet)
     model = manifest.load(folder / MODEL)
     outliers = [clip for clip in splits.test if clip.corpus in OUTLIERS and clip.kind not in EMOTIONAL]
     heard = hearing.hear_all(part.judged, data, cache, quiet=quiet)

@@ -15,13 +15,12 @@ from training import pages
 from training.allocator import keep_memory
 from training.pages import Section
 from training.voice import corpora, orders, recipes
-from training.voice.corpora import Clip
+from training.voice.corpora import CACHE, Clip
 from training.voice.recipes import Config
 
 if TYPE_CHECKING:
     from training.voice.crossvalidation import Answers, Part
 
-CACHE = Path("runs/cache")
 TITLES = {
     "folds": "The tone student on folds of speakers",
     "corpora": "The tone student on languages that it never heard",
