@@ -9,14 +9,12 @@ the model is timed by itself.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks import latency
 from benchmarks.footprint import RESULTS, cpu_name
 from convert import export, quantise
 from convert.latency import median_ms
@@ -32,7 +31,7 @@ from edge import manifest, runtimes
 from edge.manifest import ImageInput
 from edge.preprocess import face_tensor
 from edge.runtimes import litert, onnx
-from edge.types import EdgeError, FloatArray, ModelError
+from edge.types import FloatArray, ModelError
 
 MODEL = Path("models/face-expression")
 ROUNDS, QUICK_ROUNDS = 1000, 100
@@ -113,22 +112,16 @@ class MiniXception(nn.Module):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, keep; 2 stands for a model that cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.face_latency", description=__doc__)
-    parser.add_argument("--model", type=Path, default=MODEL, help="model folder (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and keep no result")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
-    arguments = parser.parse_args(argv)
-    try:
-        result = measure(arguments.model, QUICK_ROUNDS if arguments.quick else ROUNDS)
-    except EdgeError as error:
-        print(f"benchmarks.face_latency: {error}", file=sys.stderr)
-        return 2
-    text = json.dumps(asdict(result), indent=2)
-    if not arguments.quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "face_latency.json").write_text(text + "\n", "utf-8")
-    print(text if arguments.json else describe(result))
-    return 0
+    code, _ = latency.run(
+        "face_latency",
+        __doc__,
+        argv,
+        lambda folder, quick: measure(folder, QUICK_ROUNDS if quick else ROUNDS),
+        describe,
+        model=MODEL,
+        results=RESULTS,
+    )
+    return code
 
 
 def measure(folder: Path, rounds: int) -> Latency:

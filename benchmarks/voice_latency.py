@@ -9,19 +9,18 @@ of the calling thread; all take turns, so what slows the machine slows all of th
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import latency
 from benchmarks.footprint import RESULTS, cpu_name
 from convert.latency import median_ms
 from convert.silence import silence
@@ -30,7 +29,7 @@ from edge.manifest import LogMelInput
 from edge.preprocess import FrontEnd
 from edge.runtimes.onnx import start_session
 from edge.tone import ToneReader
-from edge.types import RATE_HZ, EdgeError, FloatArray, ModelError, Utterance
+from edge.types import RATE_HZ, FloatArray, ModelError, Utterance
 
 MODEL = Path("models/voice-tone")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "voice-latency.md"
@@ -65,23 +64,18 @@ class Latency:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, keep; 2 stands for a model that cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.voice_latency", description=__doc__)
-    parser.add_argument("--model", type=Path, default=MODEL, help="model folder (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and keep no result")
-    parser.add_argument("--json", action="store_true", help="print JSON only")
-    arguments = parser.parse_args(argv)
-    try:
-        result = measure(arguments.model, QUICK_ROUNDS if arguments.quick else ROUNDS)
-    except EdgeError as error:
-        print(f"benchmarks.voice_latency: {error}", file=sys.stderr)
-        return 2
-    text = json.dumps(asdict(result), indent=2)
-    if not arguments.quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "voice_latency.json").write_text(text + "\n", "utf-8")
-        PAGE.write_text(page(result), "utf-8")
-    print(text if arguments.json else describe(result))
-    return 0
+    code, kept = latency.run(
+        "voice_latency",
+        __doc__,
+        argv,
+        lambda folder, quick: measure(folder, QUICK_ROUNDS if quick else ROUNDS),
+        describe,
+        model=MODEL,
+        results=RESULTS,
+    )
+    if kept is not None:
+        PAGE.write_text(page(kept), "utf-8")
+    return code
 
 
 def measure(folder: Path, rounds: int) -> Latency:
