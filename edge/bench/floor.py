@@ -53,7 +53,16 @@ def multiply_adds(model: Manifest) -> int:
     Raises:
         ModelError: no TFLite runtime is installed.
     """
-    net = open_interpreter(model.files["tflite"].path, threads=1)
+    return count(model.files["tflite"].path)
+
+
+def count(path: Path) -> int:
+    """The same, of a TFLite file.
+
+    Raises:
+        ModelError: no TFLite runtime is installed.
+    """
+    net = open_interpreter(path, threads=1)
     shapes = {
         tensor["index"]: [int(length) for length in tensor["shape"]] for tensor in net.get_tensor_details()
     }
