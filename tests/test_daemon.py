@@ -157,6 +157,19 @@ def test_requests_are_answered_and_nonsense_gets_an_error(
     assert "JSON" in answers["health"]["error"]
 
 
+def test_a_command_is_obeyed_at_once_and_not_with_the_next_tick(
+    tmp_path: Path, broker: int, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Running(settings(tmp_path, broker, mode="practice")) as running:
+        eventually(lambda: subscriber.payloads("suasana/k1/info"))
+        monkeypatch.setattr(daemon, "TICK_S", 100.0)
+        for number in range(1, 4):  # at most the first comes before the main thread waits so long
+            subscriber.client.publish("suasana/k1/request/ping", "{}", qos=1)
+            eventually(lambda number=number: len(subscriber.payloads("suasana/k1/response/ping")) == number)  # type: ignore[misc]
+        running.stop.set()
+        running.kit.observations.wake()
+
+
 def test_the_daemon_ends_when_its_recording_does(tmp_path: Path, broker: int, subscriber: Subscriber) -> None:
     wanted = settings(tmp_path, broker, camera=Camera("pattern:?frames=5&speed=0"))
     with Running(wanted) as running:
