@@ -51,10 +51,17 @@ def covered():
     return image
 
 
+def a_hand_at_the_chin():
+    image = scene()
+    image[190:214, 215:250] = 60
+    return image
+
+
 @pytest.mark.parametrize(
     "image",
     [
         scene(seed=7),
+        a_hand_at_the_chin(),
         np.full(SIZE, 90, np.uint8),
         np.full(SIZE, 0, np.uint8),
         cv2.flip(scene()[:, 200:264], 1).repeat(10, axis=1)[:, :640],
@@ -62,12 +69,23 @@ def covered():
         covered(),
         255 - scene(),
     ],
-    ids=["another", "wall", "dark", "mirrored", "jumped", "covered", "inverted"],
+    ids=["another", "hand", "wall", "dark", "mirrored", "jumped", "covered", "inverted"],
 )
 def test_what_looks_different_is_not_believed(image):
     patch = stillness.take(scene(), SEEN, 0.9, 1.0)
     assert not stillness.follow(image, patch)
     assert patch.box == SEEN
+
+
+def test_a_shift_beyond_what_slopes_can_tell_is_not_believed():
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+
+    def blob(across):
+        """So smooth that a shift of any length looks like a slope."""
+        return (60 + 150 * np.exp(-((x - 232 - across) ** 2 + (y - 182) ** 2) / (2 * 20**2))).astype(np.uint8)
+
+    assert stillness.follow(blob(3), stillness.take(blob(0), SEEN, 0.9, 1.0))
+    assert not stillness.follow(blob(6), stillness.take(blob(0), SEEN, 0.9, 1.0))
 
 
 def test_a_face_without_contrast_and_one_beyond_the_edge_are_no_error():
