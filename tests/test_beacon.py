@@ -70,7 +70,10 @@ def test_a_broker_is_looked_for_by_its_authority(monkeypatch: pytest.MonkeyPatch
         find_broker("sekolah-1", b"")
 
 
-@pytest.mark.parametrize("trouble", [OSError(19, "No such device"), zeroconf.EventLoopBlocked()])
+@pytest.mark.parametrize(
+    "trouble",
+    [OSError(19, "No such device"), zeroconf.EventLoopBlocked(), RuntimeError("No interfaces to listen on")],
+)
 def test_a_network_that_cannot_be_asked_is_one_expected_error(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
@@ -220,8 +223,11 @@ def test_somebody_who_speaks_ipv6_only_hears_it_too(school: Running) -> None:
 
 
 @pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize(
+    "trouble", [OSError(97, "Address family not supported"), RuntimeError("Address family without interface")]
+)
 def test_a_machine_without_ipv6_looks_with_what_it_has(
-    monkeypatch: pytest.MonkeyPatch, refuses: bool
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception, refuses: bool
 ) -> None:
     asked: list[object] = []
 
@@ -229,7 +235,7 @@ def test_a_machine_without_ipv6_looks_with_what_it_has(
         def __init__(self, ip_version: object) -> None:
             asked.append(ip_version)
             if refuses or ip_version is zeroconf.IPVersion.All:
-                raise OSError(97, "Address family not supported by protocol")
+                raise trouble
 
         def close(self) -> None:
             pass

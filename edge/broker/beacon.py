@@ -7,6 +7,7 @@ certificate. ``zeroconf`` is imported when somebody looks or tells.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import random
 import re
 import socket
@@ -233,10 +234,12 @@ def avahi(place: Place) -> str:
 def _asking() -> Iterator[Zeroconf]:
     from zeroconf import IPVersion, Zeroconf  # noqa: PLC0415
 
+    # It tells of every packet that a network does not take, with a traceback; what matters is raised.
+    logging.getLogger("zeroconf").setLevel(logging.CRITICAL)
     with _told_simply():
         try:
             zeroconf = Zeroconf(ip_version=IPVersion.All)
-        except OSError:  # somebody switched IPv6 off
+        except (OSError, RuntimeError):  # somebody switched IPv6 off, or no interface has it
             zeroconf = Zeroconf(ip_version=IPVersion.V4Only)
     try:
         yield zeroconf
@@ -251,7 +254,7 @@ def _told_simply() -> Iterator[None]:
 
     try:
         yield
-    except (OSError, Error) as error:
+    except (OSError, RuntimeError, Error) as error:  # RuntimeError: there is no interface at all
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BeaconError(f"this machine cannot speak to its network: {reason}") from error
 
