@@ -22,8 +22,8 @@ LOOK_EVERY_S = 0.1
 """How often the database is asked what is new; times of storing are as rough as this."""
 LOOK_BACK_S = 5.0
 """How long before the first look a window may have ended and still be noticed."""
-OUT_OF_ORDER_S = 5.0
-"""A kit's windows are stored in their order, but for what two ingesters do at the same time."""
+OUT_OF_ORDER_S, OUT_OF_ORDER = 3.0, 20
+"""A kit's windows are stored in their order, but for so many that two ingesters have at the same time."""
 PARTS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -180,7 +180,7 @@ class TableWatcher(Watcher):
         import psycopg  # noqa: PLC0415
 
         sql = (
-            "SELECT w.kit, w.boot_id, w.seq, w.ends"
+            "SELECT w.kit, w.boot_id, w.seq, w.ends, w.window_s"
             " FROM unnest(%s::text[], %s::float8[]) AS known (kit, since)"
             " JOIN suasana.windows w ON w.kit = known.kit AND w.ends > known.since"
         )
@@ -191,9 +191,9 @@ class TableWatcher(Watcher):
                 while not self._stop.wait(LOOK_EVERY_S):
                     found = db.execute(sql, (list(since), list(since.values()))).fetchall()
                     now = time.time()
-                    for kit, boot_id, seq, ends in found:
+                    for kit, boot_id, seq, ends, window_s in found:
                         self.seen.setdefault((kit, boot_id, int(seq)), now)
-                        since[kit] = max(since[kit], ends - OUT_OF_ORDER_S)
+                        since[kit] = max(since[kit], ends - OUT_OF_ORDER_S - OUT_OF_ORDER * window_s)
 
 
 class StreamWatcher(Watcher):
