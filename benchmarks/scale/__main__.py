@@ -20,6 +20,7 @@ from benchmarks.scale import page
 from benchmarks.scale.cluster import Missing, find_postgres, find_rabbitmq
 from benchmarks.scale.measure import FULL, QUICK, RUNGS, measure
 from benchmarks.scale.paper import extrapolate
+from benchmarks.scale.ramp import judge_anew
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,6 +71,8 @@ def keep_other_stages(before: dict[str, Any], now: dict[str, Any]) -> dict[str, 
 
 def finish(found: dict[str, Any]) -> dict[str, Any]:
     """Everything that is computed from what was measured."""
+    for rung in (found[name] for name in RUNGS if "ramp" in found.get(name, ())):
+        rung["ramp"] = judge_anew(rung["ramp"])
     if "district" in found:
         found["paper"] = extrapolate(found["district"])
     return found

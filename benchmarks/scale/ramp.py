@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from benchmarks.scale.course import KITS, Course, Phase, Told
@@ -21,7 +22,7 @@ FACTOR = (1.25, 8.0)
 """Between two steps: the nearer the fullest part is to full, the smaller."""
 TARGET = 0.85
 """How full the next step should make the fullest part."""
-LATE_S = 4.0
+LATE_S = 2.0
 """The oldest window that is not stored has waited so long; a second and a half where all is well."""
 FULL = 0.95
 """Busy for so much of the time that nothing more can be asked of it."""
@@ -45,7 +46,7 @@ class Ramp:
     def complete(self, course: Course) -> dict[str, Any]:
         """The result, once everything is stored."""
         steps = [step | course.waits(phase) for phase, step in zip(self.phases, self.steps, strict=True)]
-        return {"kits": course.load.kits, "steps": steps, **judge(steps)}
+        return judge_anew({"kits": course.load.kits, "steps": steps})
 
 
 def climb(
@@ -98,6 +99,12 @@ def too_much(step: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def judge_anew(climb: dict[str, Any]) -> dict[str, Any]:
+    """A ramp whose steps are judged by what was measured, whatever was thought of them before."""
+    steps = [step | {"too_much": too_much(step)} for step in climb["steps"]]
+    return climb | {"steps": steps} | judge(steps)
+
+
 def next_factor(step: Mapping[str, Any]) -> float:
     """How much more to ask for after *step*."""
     fullest = max([used(step) / PROCESSORS, *step["busy"].values()])
@@ -118,8 +125,8 @@ def judge(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         were used by somebody else; KITS if it was the simulator; None if nothing was. Loads in windows a
         second, None where no step held or failed.
     """
-    held = [step for step in steps if not step["too_much"]]
-    failed = next((step for step in steps if step["too_much"]), None)
+    held = list(takewhile(lambda step: not step["too_much"], steps))
+    failed = steps[len(held)] if len(held) < len(steps) else None
     found: dict[str, Any] = {
         "holds_per_s": held[-1]["windows_per_s"] if held else None,
         "fails_per_s": failed["windows_per_s"] if failed else None,
