@@ -110,8 +110,10 @@ def _saturation(found: Mapping[str, Any]) -> list[str]:
         if failed is None:
             cells += ["not reached", NOTHING, NOTHING, NOTHING, NOTHING]
         else:
-            full = climb["full"]
-            cells += [_count(climb["fails_per_s"]), _part(full), _figure(failed["cores"].get(full))]
+            full, cores = climb["full"], failed["cores"]
+            most = max(cores, key=lambda part: float(cores[part]))
+            words = _part(full) if full in cores else f"{_part(full)}; most of ours by {NAMES[most]}"
+            cells += [_count(climb["fails_per_s"]), words, _figure(cores[full if full in cores else most])]
             cells += ["; ".join(map(_in_words, failed["too_much"])), f"{failed['idle']:.0%}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
