@@ -40,7 +40,11 @@ FULL = {
     "room": Plan(Load(30, seconds=20)),
     "mosquitto": Plan(Load(30, seconds=20)),
     "school": Plan(Load(30, seconds=20)),
-    "district": Plan(Load(200, seconds=30, storms=1, connects=10.0), kills=Load(50, rate=0.5, connects=10.0)),
+    "district": Plan(
+        Load(200, seconds=30, storms=1, connects=10.0),
+        kills=Load(50, rate=0.5, connects=10.0),
+        still_s=20.0,
+    ),
     "queues": Plan(Load(100, seconds=20, connects=10.0), kills=Load(50, rate=0.5, connects=10.0), queues=3),
 }
 QUICK = {
