@@ -188,6 +188,20 @@ systemctl restart suasana-dashboard
 check "the timer waits for the next day" systemctl is-active suasana-renew.timer
 suasana site revoke $site kelas-1a
 check "who is revoked is told so" bash -c "! systemctl start suasana-renew; journalctl -u suasana-renew -o cat | grep 'was revoked'"
+# Paired anew, and looking for the broker at each connection: the sandbox lets multicast DNS through.
+ip link set lo multicast on
+ip route add 224.0.0.0/4 dev lo
+suasana site announce $site >/tmp/announced 2>&1 &
+announcing=$!
+suasana site invite $site kelas-1a >/tmp/invitation 2>&1 &
+check "a revoked kit is invited anew" eventually grep -q 'suasana pair SUASANA' /tmp/invitation
+suasana pair --discover "$(sed -n 's/^suasana pair //p' /tmp/invitation)" >/tmp/paired 2>&1
+check "it pairs, and finds the broker by its authority" bash -c "cat /tmp/paired /tmp/announced; grep -q 'discover://sekolah-1' /etc/suasana/kit.toml && grep -q 'a test message came back' /tmp/paired"
+systemctl daemon-reload
+systemctl restart suasana
+check "moods come over TLS from a kit that looked around" bash -c "site=$site; $(declare -f mood_over_tls); mood_over_tls 120"
+check "and so does its next certificate" bash -c "systemctl start suasana-renew && journalctl -u suasana-renew -o cat | tail -n 5 | grep '^valid until'"
+kill $announcing
 cp -a /root/room.toml /etc/suasana/kit.toml
 rm -r /etc/suasana/broker-* /etc/systemd/system/suasana.service.d /etc/systemd/system/suasana-renew.service.d
 systemctl daemon-reload
