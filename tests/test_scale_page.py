@@ -131,7 +131,8 @@ CALM_STEP = step(100.0, {"page": 0.5, "broker": 0.1, "simulate": 0.3})
     ("more", "reason"),
     [
         ({}, None),
-        ({"behind_s": {"middle": 5.0, "end": 4.5}}, None),
+        ({"behind_s": {"middle": 2.9, "end": 2.8}}, None),
+        ({"behind_s": {"middle": 3.6, "end": 3.1}}, "windows are stored late"),
         ({"behind_s": {"middle": 1.4, "end": 2.5}}, "windows are stored later and later"),
         ({"queue": {"first": 0, "most": 100, "last": 90}}, None),
         ({"queue": {"first": 0, "most": 300, "last": 250}}, "the queue grows"),

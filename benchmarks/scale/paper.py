@@ -95,11 +95,13 @@ def _size(
     cores = {part: KITS * (there[part] + window[part] / window_s) / 1000 / BUSY for part in window}
     rows = KITS / window_s * 3600 * LESSON_HOURS
     ingesters = math.ceil(cores["ingest"])
+    servers = {part: math.ceil(value / CORES) for part, value in cores.items()}
+    servers["node"] = max(servers["node"], NODES)
     each_mb = max((mb for name, mb in district["rss_mb"].items() if name.startswith("ingest")), default=0.0)
     return {
         "windows_per_s": round(KITS / window_s),
         "cores": {part: round(value, 1) for part, value in cores.items()},
-        "servers": {part: math.ceil(value / CORES) for part, value in cores.items()},
+        "servers": servers,
         "ingesters": ingesters,
         "ingesters_gb": round(ingesters * each_mb / 1000, 1),
         "rows_a_day": round(rows),

@@ -22,8 +22,9 @@ FACTOR = (1.25, 8.0)
 """Between two steps: the nearer the fullest part is to full, the smaller."""
 TARGET = 0.85
 """How full the next step should make the fullest part."""
-LATE_S = 2.0
-"""The oldest window that is not stored has waited so long; a second and a half where all is well."""
+LATE_S, TOO_LATE_S = 2.0, 3.0
+"""How long the oldest window that is not stored has waited, if it is ever longer, and anyway; a second and a
+half where all is well."""
 FULL = 0.95
 """Busy for so much of the time that nothing more can be asked of it."""
 NEARLY = 0.85
@@ -89,6 +90,8 @@ def too_much(step: Mapping[str, Any]) -> list[str]:
     a_second = step["wanted_per_s"]
     if behind["end"] > LATE_S and behind["end"] > behind["middle"]:
         found.append("windows are stored later and later")
+    elif behind["end"] > TOO_LATE_S:
+        found.append("windows are stored late")
     if step["more_unacknowledged"] > a_second:
         found.append("more and more wait for the broker")
     if queue and queue["last"] - queue["first"] > a_second:
