@@ -513,6 +513,15 @@ def test_the_shipped_recipe_says_where_its_teachers_come_from() -> None:
         assert not recipes.load(ROOT / path).distil.teachers
 
 
+def test_the_second_recipe_goes_on_from_the_first_and_says_how_to_get_its_teachers() -> None:
+    path = recipes.DEFAULT.with_name("face_2.toml")
+    text, config = path.read_text("utf-8"), recipes.load(path)
+    assert config.start == str(recipes.run_folder(recipes.DEFAULT))
+    assert config.net == recipes.load(recipes.DEFAULT).net
+    for teacher in config.distil.teachers:
+        assert re.search(rf"(--model|-C) {teacher}\n", text), f"{teacher}: made by no command at the top"
+
+
 def test_explore_counts_what_is_taken_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert face_commands.main(["explore", "--data", str(data)]) == 0
     assert "PublicTest (2)" in capsys.readouterr().out
