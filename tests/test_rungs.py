@@ -158,10 +158,10 @@ def test_district(open_folder):
         nothing_is_lost(rung)
 
 
-def nothing_is_lost(rung: Rung) -> None:
+def nothing_is_lost(rung: Rung, queues: int = 1) -> None:
     """Neither in calm nor in a storm, nor when a node, the database or an ingester is killed."""
     load = Load(12, rate=0.5, seconds=6.0, storms=1, storm_s=5.0)
-    figures = perform(rung, Plan(load, step_s=0.0), lambda _what: None)
+    figures = perform(rung, Plan(load, step_s=0.0, queues=queues), lambda _what: None)
     killed = play(rung, load, lambda _what: None)
     scenes = [figures, *(scene for scene in killed.values() if isinstance(scene, dict))]
     for scene in scenes:
@@ -183,7 +183,7 @@ def need_district() -> None:
 def test_district_whose_events_share_three_queues(open_folder):
     need_district()
     with district(open_folder, 12, queues=3) as rung:
-        nothing_is_lost(rung)
+        nothing_is_lost(rung, queues=3)
 
 
 @pytest.mark.scale

@@ -149,6 +149,7 @@ def district(folder: Path, kits: int, ingesters: int = 2, queues: int = 1) -> It
     secret = folder / "password"
     secret.write_text(password)
     programs: list[Program] = [database.program, *cluster.nodes]
+    waiting = QueueLength(cluster.amqp, password)
     try:
         database.start()
         cluster.start()
@@ -184,11 +185,12 @@ def district(folder: Path, kits: int, ingesters: int = 2, queues: int = 1) -> It
             boots=lambda: _boots_in_tables(database.url),
             watch_stored=lambda: TableWatcher(database.url, names[:WATCHED], database.program.strangers.add),
             connections=lambda: cluster.nodes,
-            waiting=QueueLength(cluster.amqp, password),
+            waiting=waiting,
             disk=lambda: _table_bytes(database.url),
             district=(database, cluster),
         )
     finally:
+        waiting.close()
         for one in reversed(programs):
             one.kill()
         cluster.stop()
@@ -209,6 +211,7 @@ class QueueLength:
         """Prepare to ask at *amqp*."""
         self._address, self._password = amqp, password
         self._own = threading.local()
+        self._all: list[Any] = []
 
     def __call__(self) -> int | None:
         """Now; None if the broker does not tell."""
@@ -217,11 +220,17 @@ class QueueLength:
         try:
             if getattr(self._own, "intake", None) is None:
                 self._own.intake = Intake(parse_broker(self._address, self._password))
+                self._all.append(self._own.intake)
                 self._own.intake.connect()
             return int(self._own.intake.waiting())
         except QueueError:
             self._own.intake = None
             return None
+
+    def close(self) -> None:
+        """Let go of every connection; no thread asks any more."""
+        for intake in self._all:
+            intake.close()
 
 
 def _small(name: str, options: Sequence[str], broker: Program, page: Program, http: int) -> Rung:
