@@ -80,6 +80,16 @@ def test_no_byte_can_be_altered(place: int, bits: int) -> None:
     refused(bytes(altered))
 
 
+@pytest.mark.parametrize("bits", [0b01, 0b10])
+def test_the_signatures_last_letter_is_one_of_a_kind(bits: int) -> None:
+    """It carries two bits of the signature; the other four have to be nothing."""
+    place = WHOLE.index(b"==\n") - 1
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    altered = bytearray(WHOLE)
+    altered[place] = letters[letters.index(WHOLE[place]) ^ bits]
+    assert "not written as" in refused(bytes(altered))
+
+
 @settings(max_examples=100, deadline=None)
 @given(cut=st.integers(0, len(WHOLE) - 1))
 def test_no_part_of_it_will_do(cut: int) -> None:

@@ -142,13 +142,15 @@ def _check_signature(data: bytes, keys: Mapping[str, Key]) -> tuple[Key, bytes]:
     key = keys.get(line[2].decode())
     if key is None:
         raise ModelError(f"signed with the key {line[2].decode()}, which is not trusted here")
-    payload = data[line.end() :]
+    payload, signature = data[line.end() :], base64.b64decode(line[3])
+    if base64.b64encode(signature) != line[3]:  # its last letter has four bits that say nothing
+        raise ModelError("the signature is not written as `python -m convert sign` writes it")
     # Here, since the daemon never judges a signature and need not carry seven megabytes of library.
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
     try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(base64.b64decode(line[3]), signed_part(payload))
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, signed_part(payload))
     except (InvalidSignature, ValueError):
         raise ModelError("the signature does not fit: the package was altered, or is not whole") from None
     return key, payload
