@@ -211,11 +211,6 @@ class Intake:
                 self._counted, self._known = time.monotonic(), self._find()
             return sum(self._length(queue) for queue in self._known)
 
-    def breathe(self) -> None:
-        """Answer heartbeats."""
-        with self._in_words():
-            self._connection.process_data_events(0)
-
     def close(self) -> None:
         """Let go; what is not acknowledged goes back."""
         with contextlib.suppress(pika.exceptions.AMQPError, OSError):
