@@ -303,6 +303,9 @@ def _boots_in_file(path: Path) -> set[tuple[str, str]]:
     if not path.exists():
         return set()
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        # The file is there a moment before its tables are.
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'windows'").fetchone():
+            return set()
         return {(kit, boot) for kit, boot in db.execute("SELECT DISTINCT kit, boot_id FROM windows")}
 
 
