@@ -22,9 +22,10 @@ from dashboard.choices import Choices, Desk
 from dashboard.database import DatabaseError, Disk, open_database
 from dashboard.entry import make_code
 from dashboard.feed import Feed
-from dashboard.invitations import PORT, registrar_of
+from dashboard.invitations import registrar_of
 from dashboard.people import People
 from edge import numbers
+from edge.answers import REGISTRAR_PORT
 
 logger = logging.getLogger("dashboard")
 
@@ -143,7 +144,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--registrar-port",
         type=numbers.port,
-        default=PORT,
+        default=REGISTRAR_PORT,
         metavar="PORT",
         help="where the broker's site invites kits for this page's admins (%(default)s)",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 import logging
 import ssl
 from collections.abc import Mapping
@@ -23,14 +22,12 @@ from starlette.routing import BaseRoute
 
 from dashboard.access import Access, account_of, read_json
 from dashboard.bus import Address
+from edge import answers
+from edge.answers import REGISTRAR_PORT
 from edge.events import KIT_NAME
 
 logger = logging.getLogger(__name__)
 
-STEP_S = 10.0
-LONGEST_BYTES = 65_536
-PORT = 8886
-"""Where a site's registrar listens unless it was founded otherwise."""
 REASONS = {
     400: "invite_name",
     403: "invite_refused",
@@ -61,24 +58,18 @@ class Registrar:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             context.load_cert_chain(self.cert_file, self.key_file)
-            link = http.client.HTTPSConnection(self.host, self.port, timeout=STEP_S, context=context)
-            try:
-                body = None if table is None else json.dumps(table)
-                link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-                answer = link.getresponse()
-                status, told = answer.status, _read(answer.read(LONGEST_BYTES))
-            finally:
-                link.close()
+            answer = answers.ask((self.host, self.port), context, method, path, table)
         except (OSError, http.client.HTTPException) as error:  # ssl.SSLError among them
             logger.warning("the site's registrar at %s:%d: %s", self.host, self.port, error)
             raise HTTPException(502, "invite_away") from error
-        if status != http.client.OK:
-            logger.warning("the site's registrar: %s", _printable(told.get("error", status)))
-            raise HTTPException(status if status in REASONS else 502, REASONS.get(status, "invite_away"))
-        return told
+        if answer.status != http.client.OK:
+            logger.warning("the site's registrar: %s", answer.refusal)
+            known = answer.status in REASONS
+            raise HTTPException(answer.status if known else 502, REASONS.get(answer.status, "invite_away"))
+        return answer.table
 
 
-def registrar_of(address: Address, port: int = PORT) -> Registrar | None:
+def registrar_of(address: Address, port: int = REGISTRAR_PORT) -> Registrar | None:
     """At the broker's host; None where this page comes to the broker without a certificate."""
     if not address.cert_file or not address.key_file:
         return None
@@ -147,15 +138,3 @@ def draw(token: str) -> list[str]:
     import segno  # noqa: PLC0415 -- for who invites only
 
     return ["".join("1" if dark else "0" for dark in row) for row in segno.make_qr(token, error="m").matrix]
-
-
-def _read(body: bytes) -> dict[str, Any]:
-    try:
-        table = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return table if isinstance(table, dict) else {}
-
-
-def _printable(text: object) -> str:
-    return "".join(one if " " <= one <= "~" else " " for one in str(text))[:200]

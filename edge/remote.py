@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.broker.visit import Visit, VisitError, broker_address, read
+from edge.answers import read
+from edge.broker.visit import Visit, VisitError, broker_address
 from edge.contract.commands import SwitchName
 from edge.events import Capture, Sense, Switch
 from edge.practice.learned import FILE, Head, delete

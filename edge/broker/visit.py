@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from edge.answers import read
 from edge.broker.beacon import BeaconError, find_broker, reachable
 from edge.broker.certificates import CertificateError, check_client, client_context
 from edge.events import topic
@@ -353,12 +354,3 @@ class Visit:
             self._client.disconnect()
             self._client.loop_stop()
             self._client = None
-
-
-def read(payload: str) -> dict[str, Any]:
-    """A JSON object; empty for anything else."""
-    with suppress(ValueError, RecursionError):
-        value = json.loads(payload)
-        if isinstance(value, dict):
-            return value
-    return {}

@@ -12,10 +12,8 @@ power cut at any moment leaves the old settings or the new ones, whole.
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import pwd
-import re
 import shutil
 import socket
 import ssl
@@ -28,11 +26,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from edge import answers
+from edge.answers import Answer
 from edge.broker import certificates
 from edge.broker.beacon import BeaconError, choose, look, reachable
 from edge.broker.certificates import CertificateError
 from edge.broker.invitation import Invitation
-from edge.broker.visit import read
 from edge.events import KIT_NAME
 from edge.remote import INSTALLED
 from edge.settings import build
@@ -44,9 +43,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-STEP_S = 10.0
-"""Patience with each answer."""
-LONGEST_BYTES = 65_536
 CLOCKS_AGREE = timedelta(minutes=1)
 SERVICE = "suasana"
 """The user and the group of an installed kit."""
@@ -145,14 +141,14 @@ def _take_authority(host: str, port: int, invitation: Invitation) -> bytes:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname = False
     anybody.verify_mode = ssl.CERT_NONE
-    status, body, _ = _ask(host, port, anybody, "/authority")
+    answer = _ask(host, port, anybody, "/authority")
     try:
-        told = certificates.read(body if status == http.client.OK else b"")
+        told = certificates.read(answer.body if answer.status == http.client.OK else b"")
     except CertificateError as error:
         raise PairError(f"{host}:{port} is not a site's door ({error})") from error
     if not invitation.trusts(told.fingerprint):
         raise PairError(f"{host}:{port} has another authority than the invitation tells: {ELSEWHERE}")
-    return certificates.first(body)
+    return certificates.first(answer.body)
 
 
 def _join(
@@ -162,27 +158,21 @@ def _join(
     verified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     verified.verify_flags |= certificates.NO_CHECK_TIME
     verified.load_verify_locations(cadata=authority.decode("ascii"))
-    status, body, address = _ask(host, port, verified, "/join", json.dumps(asked).encode())
-    told = read(body.decode("utf-8", "replace"))
+    answer = _ask(host, port, verified, "/join", asked)
+    told = answer.table
     if not told:
         raise PairError(f"{host}:{port} does not answer as a site")
-    if status != http.client.OK:
-        raise PairError(_printable(told.get("error", f"status {status}")))
-    return told, address
+    if answer.status != http.client.OK:
+        raise PairError(answer.refusal)
+    return told, answer.address
 
 
 def _ask(
-    host: str, port: int, context: ssl.SSLContext, path: str, body: bytes | None = None
-) -> tuple[int, bytes, str]:
-    """Status, body, and the address that answered; a GET, or with *body* a POST."""
-    connection = http.client.HTTPSConnection(host, port, timeout=STEP_S, context=context)
+    host: str, port: int, context: ssl.SSLContext, path: str, table: Mapping[str, object] | None = None
+) -> Answer:
+    """A GET, or with *table* a POST."""
     try:
-        connection.connect()
-        address = str(connection.sock.getpeername()[0])
-        headers = {"Content-Type": "application/json"} if body else {}
-        connection.request("POST" if body else "GET", path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read(LONGEST_BYTES), address
+        return answers.ask((host, port), context, "POST" if table else "GET", path, table)
     except ssl.SSLCertVerificationError as error:
         raise PairError(
             f"{host}:{port} cannot prove who it is ({error.verify_message}): {ELSEWHERE}"
@@ -198,8 +188,6 @@ def _ask(
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PairError(f"{host}:{port} does not answer ({reason})") from error
-    finally:
-        connection.close()
 
 
 def _judge(said: Mapping[str, Any], key: bytes, authority: bytes) -> bytes:
@@ -302,7 +290,3 @@ def _forget_others(folder: Path) -> None:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _printable(text: object) -> str:
-    return re.sub(r"[^\x20-\x7e]+", " ", str(text))[:200]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import http.client
-import json
 import os
 import ssl
 from collections.abc import Iterator, Mapping
@@ -24,15 +23,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from edge import answers
 from edge.broker import certificates
 from edge.broker.certificates import CertificateError
-from edge.broker.visit import Address, Visit, VisitError, broker_address, locate, read, shake_hands
+from edge.broker.visit import Address, Visit, VisitError, broker_address, locate, shake_hands
 from edge.settings import Mqtt, load
 from edge.state import durable
 from edge.types import EdgeError
 
-STEP_S = 10.0
-LONGEST_BYTES = 65_536
 ECHO = "response/doctor"
 """As the doctor does: below the kit's own name, where a test message disturbs nobody."""
 TWO_FILES = (
@@ -191,12 +189,8 @@ class _Registrar:
         """
         host, port = self._where
         where = f"{host}:{port}"
-        connection = http.client.HTTPSConnection(host, port, timeout=STEP_S, context=self._context)
         try:
-            body = None if table is None else json.dumps(table)
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-            answer = connection.getresponse()
-            status, told = answer.status, read(answer.read(LONGEST_BYTES).decode("utf-8", "replace"))
+            answer = answers.ask(self._where, self._context, method, path, table)
         except ssl.SSLCertVerificationError as error:
             raise RenewalError(
                 f"{where} cannot prove to be this kit's site ({error.verify_message})"
@@ -204,12 +198,6 @@ class _Registrar:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise RenewalError(f"the site's registrar at {where} does not answer ({reason})") from error
-        finally:
-            connection.close()
-        if status != http.client.OK:
-            raise RenewalError(f"the site: {_printable(told.get('error', f'status {status}'))}")
-        return told
-
-
-def _printable(text: object) -> str:
-    return "".join(one if " " <= one <= "~" else " " for one in str(text))[:200]
+        if answer.status != http.client.OK:
+            raise RenewalError(f"the site: {answer.refusal}")
+        return answer.table

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import numbers
+from edge.answers import DOOR_PORT, REGISTRAR_PORT
 from edge.types import EdgeError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     create.add_argument(
         "--registrar-port",
         type=numbers.port,
-        default=8886,
+        default=REGISTRAR_PORT,
         metavar="PORT",
         help="where kits renew their certificates (default: %(default)s)",
     )
@@ -267,7 +268,7 @@ def _add_door(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--door-port",
         type=numbers.port,
-        default=8884,
+        default=DOOR_PORT,
         metavar="PORT",
         help="open meanwhile (default: %(default)s)",
     )

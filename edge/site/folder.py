@@ -30,6 +30,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from edge.answers import REGISTRAR_PORT
 from edge.broker import certificates
 from edge.broker.beacon import Place, avahi
 from edge.events import KIT_NAME
@@ -43,7 +44,6 @@ BROKER_USER = "mosquitto"
 INSTALLED, UNIT = Path("/var/lib/suasana-site"), "suasana-site.service"
 """The site that the package's service runs."""
 KIT_DAYS = CLIENT // DAY
-REGISTRAR_PORT = 8886
 GLOBAL, PASSING = 0x00, 0x01 | 0x08 | 0x20 | 0x40
 """Linux's scope of routed addresses; temporary, double, deprecated and tentative ones."""
 MOST_CERTIFICATES = 100

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import segno
 
+from edge.answers import DOOR_PORT
 from edge.broker.beacon import BeaconError, Place, announced
 from edge.broker.invitation import Invitation
 from edge.site.access import Member
@@ -29,7 +30,7 @@ class Wishes:
 
     kits: tuple[str, ...]
     minutes: float = 10.0
-    port: int = 8884
+    port: int = DOOR_PORT
     host: str = ""
     """In the invitation; empty takes the first of the site's."""
     anywhere: bool = False

@@ -35,6 +35,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge.answers import DOOR_PORT
 from edge.broker import certificates
 from edge.broker.certificates import Certificate, CertificateError
 from edge.broker.invitation import Invitation
@@ -107,7 +108,7 @@ class Registrar:
         site: Site,
         *,
         lasts_s: float = 600.0,
-        door_port: int = 8884,
+        door_port: int = DOOR_PORT,
         told: Callable[[str], None] = logger.warning,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
