@@ -206,6 +206,13 @@ def test_the_shipped_recipes_make_small_networks(recipe: str, most: int) -> None
     assert bool((features >= 0).all())
 
 
+@pytest.mark.parametrize("change", [("stem", "half"), ("shrink", "mean"), ("ends", "sum"), ("blocks", [1])])
+def test_a_network_that_cannot_be_is_one_line(change: tuple[str, Any], recipe: recipes.Config) -> None:
+    net = replace(recipe.net, **dict([change]))
+    with pytest.raises(SettingsError, match=r"the recipe's \[net\]: "):
+        train._net(replace(recipe, net=net), 7)
+
+
 STILL: dict[str, Any] = dict.fromkeys(
     ("degrees", "zoom", "shift", "shear", "dark", "gamma", "contrast", "noise", "erase", "blur", "jpeg"), 0.0
 )

@@ -187,7 +187,7 @@ def _blur(light: Tensor, probability: float, chance: Chance) -> Tensor:
 def _compress(light: Tensor, probability: float, chance: Chance) -> Tensor:
     """JPEG's loss: the cosine transform of 8 x 8 blocks, rounded in steps (ITU-T T.81)."""
     chosen = chance.some(len(light), probability)
-    count, _, height, width = light[chosen].shape
+    count, (height, width) = len(chosen), light.shape[-2:]
     if not count:
         return light
     cosines, luminance = _jpeg(light.device)

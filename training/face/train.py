@@ -116,7 +116,10 @@ class Teachers:
 
 
 def _net(config: Config, labels: int) -> FaceNet:
-    return FaceNet(labels, side=config.input.height, **asdict(config.net))
+    try:
+        return FaceNet(labels, side=config.input.height, **asdict(config.net))
+    except ValueError as error:
+        raise SettingsError(f"the recipe's [net]: {error}") from None
 
 
 def tensor(faces: Faces, spec: ImageInput) -> Tensor:
