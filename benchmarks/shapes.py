@@ -70,7 +70,7 @@ SHAPES = (
     Shape("fold", (64, 128, 256), (2, 2, 2)),
     Shape("fold", (128, 192, 256), (1, 2, 2)),
 )
-"""The first is that of version 1.2.0, the third of the one after it."""
+"""The first is that of version 1.2.0, the third of 1.3.0."""
 
 
 @dataclass(frozen=True, slots=True)

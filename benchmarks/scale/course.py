@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 from urllib.request import urlopen
 
@@ -19,6 +18,7 @@ from benchmarks.scale import gauge
 from benchmarks.scale.rungs import Rung
 from benchmarks.scale.stage import NeverHappened, NotMeasured, Program, python, wait_for
 from benchmarks.scale.witness import Key, Ledger, Made, StreamWatcher, compare, quantiles_ms, waits_ms
+from edge.events import parse_time
 
 DRAIN_S = 180.0
 ARRIVAL_S = 300.0
@@ -221,7 +221,7 @@ class Course:
         """What became of the windows of a phase; to be asked once all of it is stored."""
         of = [one for one in self.ledger.read().made if one.window and phase.covers(one)]
         shown = [one for one in of if one.key[0].startswith(self.rung.page_kits)]
-        ends = {(one.key[0], round(_epoch(one.at), 3)): one.closed for one in shown}
+        ends = {(one.key[0], round(parse_time(one.at), 3)): one.closed for one in shown}
         acknowledged = [wait for at, wait in self.ledger.acknowledged if phase.began <= at < phase.ended]
         return {
             "windows": len(of),
@@ -289,7 +289,3 @@ def _hears_broker(port: int) -> bool:
             return bool(json.load(answer)["broker"])
     except OSError:
         return False
-
-
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
