@@ -190,5 +190,6 @@ def test_the_embedded_broker_bears_clients_gone_mad(broker: int, subscriber: Sub
         tend_until(sink, lambda: len(commands) == 2)
         sink.publish(event(1))
         tend_until(sink, lambda: sink.waiting == 0)
+        eventually(lambda: len(subscriber.payloads("suasana/k1/event")) >= 2)
     assert commands[1].payload == b"off"
     assert len(subscriber.payloads("suasana/k1/event")) == 2
