@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from edge import manifest, runtimes
 from edge.manifest import Manifest
-from edge.runtimes import onnx
+from edge.runtimes import litert, onnx
 from edge.types import FloatArray, ModelError
 from tests.conftest import ROOT
 
@@ -255,6 +256,28 @@ def test_tflite_runtime_serves_where_litert_is_missing(
     monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", older)
     np.testing.assert_array_equal(runtimes.load(model, "tflite")(faces(2)), expected)
+
+
+def test_two_threads_that_load_at_once_leave_standard_error_as_it_was() -> None:
+    before = os.fstat(2)
+    first_in, second_asks, first_out = threading.Event(), threading.Event(), threading.Event()
+
+    def second() -> None:
+        first_in.wait()
+        second_asks.set()
+        with litert._quiet():
+            first_out.wait()
+
+    asking = threading.Thread(target=second)
+    asking.start()
+    with litert._quiet():
+        first_in.set()
+        second_asks.wait()
+        asking.join(0.1)  # time in which it could have come in too
+    first_out.set()
+    asking.join()
+    after = os.fstat(2)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
 
 
 def test_unknown_and_absent_formats_are_named(model: Manifest) -> None:

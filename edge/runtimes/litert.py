@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 
 from edge.runtimes import Runtime, check_batch, find_outputs, no_features
 from edge.types import FloatArray, ModelError
+
+_SILENCE = threading.Lock()
 
 
 def open(path: Path, *, labels: int, features: int = 0, threads: int) -> Runtime:
@@ -52,17 +55,21 @@ def open_interpreter(path: Path, *, threads: int) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The library announces its delegate on standard error, from C++, where users expect one clear line."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    """The library announces its delegate on standard error, from C++, where users expect one clear line.
+
+    One thread at a time: a second would take the silence of the first for what is to be restored.
+    """
+    with _SILENCE:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 class _Litert:
