@@ -15,10 +15,8 @@ from edge.contract.commands import (
     Checked,
     Command,
     Verb,
-    read_consent,
     read_mode,
     read_request,
-    read_round,
     read_switch,
     transaction_of,
 )
@@ -27,21 +25,18 @@ from edge.events import (
     Event,
     EventError,
     Health,
-    Practice,
     Reduced,
     Session,
-    SourceDetail,
-    SourceName,
-    SourceStatus,
     State,
     Switch,
     to_json,
 )
 from edge.kit import Kit
+from edge.lesson import Lesson
 from edge.mood import RoomMood, Window
-from edge.practice.game import Reading, Round
 from edge.sinks import Sink
 from edge.stamp import Stamp, state_of
+from edge.standing import Standing
 from edge.supervisor import Condition
 from edge.types import Look, Observation, Presence
 from edge.upkeep import Upkeep
@@ -78,19 +73,15 @@ class Desk:
         self._health_due = self._born + FIRST_HEALTH_S
         self._crowd, self._crowd_due = 0, float("-inf")
         self._mood: RoomMood | None = None
-        self.game = kit.start_game()
-        """Played in practice mode only. ``game.tap`` hears what was read while something was asked for."""
-        self.game.tap = kit.pupil.hear
-        self._sources: dict[SourceName, SourceStatus] = {}
-        self._details: dict[SourceName, tuple[SourceStatus, str | None, str]] = {}
+        self._standing = Standing(kit, self._stamp, self._retain)
+        self._lesson = Lesson(kit, self._stamp, clock, retain=self._retain, tell=self._tell)
 
     def begin(self) -> None:
         """Say who we are, and begin a session if capture is on."""
         for sink in self._sinks:
             self._kit.introduce(sink)
         self._retain("info", to_json(self._kit.info()))
-        for name, present in self._kit.has.items():
-            self._tell_source(name, "recovering" if present else "offline")
+        self._standing.begin()
         if self._reads_the_room():
             self._begin_session("boot")
         else:
@@ -100,8 +91,7 @@ class Desk:
         """Count one observation, unless capture was switched off while it was under way."""
         if isinstance(item, Look):
             self._kit.trials.count(item.reading)
-            if (reading := self.game.read(item)) is not None:
-                self._tell("practice", to_json(self._practice(reading)))
+            self._lesson.see(item)
             return
         self._kit.trials.count(item)
         if self._mood is not None:
@@ -119,10 +109,8 @@ class Desk:
         if self._kit.switches.refresh():
             logger.info("switches: changed by another process")
             self._when_switched()
-        if self.game.tend(now):
-            self._kit.play(None)
-        self._tend_pupil(now)
-        self._tell_sources()
+        self._lesson.tend(now)
+        self._standing.tend()
         if (change := self._stamp.look()) is not None:
             logger.info("clock: %s, jumped %+.1f s", change.reason, change.step_s)
             self._publish(self._stamp.event(change, at=now))
@@ -133,7 +121,7 @@ class Desk:
         if self._kit.brake is not None and self._kit.brake.tend(now):
             self._health_due = now  # worth telling at once
             self._log_load()
-        for command, done in self._upkeep.tend(now, self._working()):
+        for command, done in self._upkeep.tend(now, self._standing.working()):
             self._answer(command, done)
         if now >= self._health_due:
             self._health_due = now + HEALTH_EVERY_S
@@ -160,8 +148,7 @@ class Desk:
 
     def end(self) -> None:
         """Close the session: the daemon stops."""
-        for name in self._kit.has:
-            self._tell_source(name, "offline")
+        self._standing.end()
         if self._mood is not None:
             self._end_session("shutdown")
 
@@ -207,7 +194,9 @@ class Desk:
                 asked = transaction_of(command)
                 answer: Answer | None = Answer(ok=False, transaction=asked, error=command.refusal)
             elif self._upkeep.knows(name) and kind == "request":
-                answer = self._upkeep.answer(name, command, self._working())
+                answer = self._upkeep.answer(name, command, self._standing.working())
+            elif self._lesson.knows(name) and kind == "request":
+                answer = self._lesson.answer(name, command)
             else:
                 answer = self._set(command, name) if kind == "set" else self._respond(name, command)
         except EventError as error:
@@ -227,10 +216,6 @@ class Desk:
             self._crowd, self._crowd_due = self._kit.commands.dropped, now + CROWD_EVERY_S
             logger.warning("commands: %d came faster than they are obeyed and were refused", lost)
 
-    def _working(self) -> dict[str, str]:
-        """The state of every source that nobody switched off."""
-        return {name: told for name, told in self._sources.items() if self._kit.switches.allows(name)}
-
     def _set(self, command: Command, what: str) -> Answer:
         """Flip a switch or the mode. Saying so twice changes nothing and is answered the same."""
         if what == "mode":
@@ -246,89 +231,10 @@ class Desk:
         mode = self._kit.mode
         if mode.set(read_mode(command)):
             logger.info("mode: %s", mode.now)
-            self.game.end()
+            self._lesson.end_round()
             self._kit.change_mode()
         self._when_switched()
         return Answer(ok=True, mode=mode.now, remembered=mode.remembered)
-
-    def _play(self, command: Command) -> Answer:
-        """Begin a round of the practice game, or end the one that is on."""
-        wish, kit = read_round(command), self._kit
-        source: SourceName = "camera" if wish.sense == "face" else "microphone"
-        if kit.mode.now != "practice":
-            raise EventError("the kit is in class mode; set/mode practice first")
-        if not kit.has[source]:
-            raise EventError(f"this kit has no {source}")
-        if not kit.switches.allows(source):
-            raise EventError(f"the {source} is switched off")
-        if wish.seconds:
-            now = self._clock()
-            self.game.begin(Round(wish.transaction, wish.label, wish.sense, now, now + wish.seconds))
-        else:
-            self.game.end()
-        kit.play(self.game.round)
-        return Answer(ok=True, transaction=wish.transaction)
-
-    def _tend_pupil(self, now: float) -> None:
-        """Learn from rounds that are over; obey a file of what was learned that somebody took away."""
-        kit = self._kit
-        playing = self.game.round.since if self.game.round is not None else None
-        told = kit.pupil.tend(now, playing, self._stamp.time)
-        if kit.learned.refresh():
-            logger.info("practice: what was learned changed by another process")
-            told = True
-        if told:
-            self._tell_learned()
-
-    def _tell_learned(self) -> None:
-        self._kit.adapt()
-        self._retain("info", to_json(self._kit.info()))
-
-    def _let_learn(self, command: Command) -> Answer:
-        """Take an adult's consent, or its withdrawal."""
-        wish, kit = read_consent(command), self._kit
-        if not wish.consent:
-            kit.pupil.withdraw()
-        elif kit.mode.now != "practice":
-            raise EventError("the kit is in class mode; set/mode practice first")
-        elif not kit.pupil.teachable:
-            raise EventError("none of this kit's models can learn")
-        else:
-            kit.pupil.consent(self._clock())
-            logger.info("practice: an adult agreed that the kit learns from the rounds")
-        self._tell_learned()
-        return Answer(ok=True, transaction=wish.transaction, info=kit.info())
-
-    def _forget(self, command: Command) -> Answer:
-        """Delete what was learned, and drop what was gathered."""
-        asked, kit = read_request(command).transaction, self._kit
-        kit.pupil.withdraw()
-        try:
-            kit.learned.forget()
-        except OSError as error:
-            raise EventError(f"forgotten until a restart only: {error.strerror or error}") from error
-        finally:
-            self._tell_learned()
-        logger.info("practice: what was learned is forgotten")
-        return Answer(ok=True, transaction=asked, info=kit.info())
-
-    def _practice(self, reading: Reading) -> Practice:
-        now, round = self._clock(), reading.round
-        return Practice(
-            schema=SCHEMA,
-            at=self._stamp.time(reading.at),
-            time_quality=self._stamp.quality(),
-            age_s=round_s(now - reading.at),
-            round=round.id,
-            left_s=round_s(round.until - now),
-            sense=round.sense,
-            people=reading.people,
-            label=reading.label,
-            confidence=reading.confidence,
-            asked=round.label or None,
-            match=reading.match,
-            held_s=reading.held_s,
-        )
 
     def _press(self) -> None:
         """The button on the kit: pause what runs, resume what is paused."""
@@ -340,14 +246,8 @@ class Desk:
     def _when_switched(self) -> None:
         """Have devices closed first, then say so, and begin or end the session."""
         self._kit.obey_switches()
-        if self._kit.mode.now != "practice" or self._kit.switches.now.capture != "on":
-            self._kit.pupil.withdraw()
+        self._lesson.heed_switches()
         self._retain("info", to_json(self._kit.info()))
-        if self.game.round is not None and not self._kit.switches.allows(
-            "camera" if self.game.round.sense == "face" else "microphone"
-        ):
-            self.game.end()
-            self._kit.play(None)
         on = self._reads_the_room()
         if self._mood is not None and not on:
             self._end_session("switch")
@@ -356,12 +256,6 @@ class Desk:
             self._begin_session("switch")
 
     def _respond(self, verb: str, command: Command) -> Answer:
-        if verb == "practice-round":
-            return self._play(command)
-        if verb == "practice-learn":
-            return self._let_learn(command)
-        if verb == "practice-forget":
-            return self._forget(command)
         asked = read_request(command).transaction
         if verb == "ping":
             return Answer(ok=True, transaction=asked)
@@ -377,8 +271,7 @@ class Desk:
         )
 
     def _examine(self) -> tuple[Checked, ...]:
-        sources = {str(name): status for name, status in self._sources.items()}
-        running = Running(self._kit.info(), self._health(time.monotonic()), sources)
+        running = Running(self._kit.info(), self._health(time.monotonic()), self._standing.statuses)
         found = doctor.glance(Patient(self._kit.settings, running=running))
         return tuple(
             Checked(
@@ -389,35 +282,6 @@ class Desk:
             )
             for item in found
         )
-
-    # ── Sources ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _tell_sources(self) -> None:
-        """What the lanes report; and ``disabled`` once a device that may not be open is closed, no sooner.
-
-        A lane that waits for its next attempt reports nothing, but its device is closed all the same.
-        """
-        self._kit.devices.look()
-        while report := self._kit.reports.get(timeout_s=0):
-            if self._kit.switches.allows(report.source) or report.source in self._kit.devices:
-                self._tell_source(*report)
-        for name in (name for name, present in self._kit.has.items() if present):
-            if self._kit.switches.allows(name):
-                if self._sources[name] == "disabled":
-                    self._tell_source(name, "recovering")
-            elif name not in self._kit.devices:
-                self._tell_source(name, "disabled")
-
-    def _tell_source(
-        self, name: SourceName, status: SourceStatus, problem: str | None = None, text: str = ""
-    ) -> None:
-        if self._sources.get(name) != status:
-            self._sources[name] = status
-            self._retain(f"source/{name}/status", status)
-        if self._details.get(name) != (status, problem, text):
-            self._details[name] = (status, problem, text)
-            at = self._stamp.time(time.monotonic())
-            self._retain(f"source/{name}/detail", to_json(SourceDetail(SCHEMA, at, status, problem, text)))
 
     def _log_load(self) -> None:
         if now := self._reduced():
@@ -438,9 +302,6 @@ class Desk:
             reads_per_s=now.reads_per_s,
             misses_far_faces=now.search_px < governor.full.search_px,
         )
-
-    def _problem(self, name: SourceName) -> str | None:
-        return self._details[name][1] if name in self._details else None
 
     # ── Telling ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -476,17 +337,12 @@ class Desk:
             dropped_events=sum(sink.dropped for sink in self._sinks),
             outbox_keeping=outbox.keeping if outbox is not None else "memory",
             outbox_damaged=outbox.damaged if outbox is not None else 0,
-            camera_problem=self._problem("camera"),
-            microphone_problem=self._problem("microphone"),
+            camera_problem=self._standing.problem("camera"),
+            microphone_problem=self._standing.problem("microphone"),
             cpu_percent=brake.cpu_percent if (brake := self._kit.brake) is not None else None,
             reduced=self._reduced(),
             dropped_commands=self._kit.commands.dropped,
         )
-
-
-def round_s(seconds: float) -> float:
-    """Milliseconds of it, none below zero."""
-    return round(max(0.0, seconds), 3)
 
 
 def _quantile(ordered: Sequence[float], part: float) -> float | None:
