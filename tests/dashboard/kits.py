@@ -18,8 +18,10 @@ from urllib.request import urlopen
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge import manifest
 from tests.conftest import ROOT, eventually, free_port
 
+SHIPPED = manifest.load(ROOT / "models" / "face-expression")
 LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 CALM = {"happy": 0.55, "neutral": 0.25, "surprise": 0.08, "uncertain": 0.12}
 
@@ -29,7 +31,7 @@ def stamp(epoch_s: float) -> str:
 
 
 def info(kit: str = "k1", **changes: Any) -> dict[str, Any]:
-    model = {"task": "expression", "id": "face-expression@1.0.0", "runtime": "litert", "sha256": "ab" * 32}
+    model = {"task": "expression", "id": SHIPPED.id, "runtime": "tflite", "sha256": "ab" * 32}
     return {
         "schema": 1,
         "kit": kit,
