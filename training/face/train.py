@@ -27,13 +27,16 @@ from edge import manifest, runtimes
 from edge.manifest import ImageInput
 from edge.types import LABELS, FloatArray, SettingsError
 from training.devices import Device
-from training.face import fer2013, recipes
+from training.face import fer2013, pretrained, recipes
 from training.face.augment import Chance, augment, mix, normalise
 from training.face.fer2013 import Faces
 from training.face.net import FaceNet
-from training.face.recipes import Config, Distil, Optimiser
+from training.face.pretrained import MobileNet
+from training.face.recipes import Config, Distil, Optimiser, Pretrained
 from training.loop import follow, save, schedule
 
+FINAL = "final.pt"
+"""What a finished run leaves: its recipe, labels and averaged weights."""
 CHECKPOINT_SECONDS = 30.0
 """Least time between two checkpoints, which on a GPU would take longer to write than an epoch."""
 
@@ -115,7 +118,10 @@ class Teachers:
         return answer, model.input
 
 
-def _net(config: Config, labels: int) -> FaceNet:
+def _net(config: Config, labels: int) -> FaceNet | MobileNet:
+    if isinstance(config.net, Pretrained):
+        shape = config.net
+        return MobileNet(labels, side=shape.side, frozen=shape.frozen, dropout=shape.dropout)
     try:
         return FaceNet(labels, side=config.input.height, **asdict(config.net))
     except ValueError as error:
@@ -141,7 +147,7 @@ def train(
     labels: Sequence[str] = LABELS,
     place: Device | None = None,
     quiet: bool = False,
-) -> FaceNet:
+) -> FaceNet | MobileNet:
     """Train, or go on training, in the folder *run*.
 
     Args:
@@ -167,12 +173,12 @@ def train(
     torch.manual_seed(config.seed)
     learner: Learner = _channels_last(Learner(config, len(labels))).to(place.device)
     if config.start:
-        learner.net.load_state_dict(load_net(Path(config.start))[0].state_dict())
+        _begin(learner.net, Path(config.start))
     average = copy.deepcopy(learner)
     teachers = Teachers(config.distil, place)
     examples = _examples(config, training, len(labels), place)
     x_public = tensor(public, config.input)
-    optimiser = _optimiser(learner, config.optimiser, place)
+    optimiser = _optimiser(learner, config, place)
     recipe = json.dumps(asdict(config))
 
     parts: dict[str, Any] = {"learner": learner, "average": average, "optimiser": optimiser}
@@ -236,7 +242,7 @@ def train(
     bar.close()
     if first_process:
         state = {name: value.cpu() for name, value in average.net.state_dict().items()}
-        save({"config": recipe, "labels": list(labels), "net": state}, run / "final.pt")
+        save({"config": recipe, "labels": list(labels), "net": state}, run / FINAL)
         cost = {"seconds": round(seconds), "threads": torch.get_num_threads(), "device": str(place)}
         (run / "cost.json").write_text(json.dumps(cost) + "\n", "utf-8")
     return average.net.cpu().eval()
@@ -263,20 +269,41 @@ def _resume(path: Path, recipe: str, parts: Mapping[str, Any], place: Device) ->
     return state["epoch"] + 1, state["seconds"]
 
 
-def _optimiser(learner: Learner, how: Optimiser, place: Device) -> torch.optim.Optimizer:
-    """Nesterov's gradient descent; only convolutions and matrices decay."""
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in learner.parameters() if p.ndim > 1]},
-        {"params": [p for p in learner.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        groups,
-        lr=how.rate,
-        momentum=how.momentum,
-        weight_decay=how.weight_decay,
-        nesterov=True,
-        fused=place.device.type == "cuda",
-    )
+def _begin(net: FaceNet | MobileNet, folder: Path) -> None:
+    """Take over the weights of a run, or what a MobileNet can know of other faces."""
+    if isinstance(net, MobileNet):
+        pretrained.begin(net, folder)
+    else:
+        net.load_state_dict(load_net(folder)[0].state_dict())
+
+
+def _optimiser(learner: Learner, config: Config, place: Device) -> torch.optim.Optimizer:
+    """What moves the weights; each group's ``scale`` is its part of the rate.
+
+    Only convolutions and matrices decay. SGD suits batch normalisation, which a pretrained network has
+    folded into its weights: there each layer's gradient has another size, which AdamW does not mind.
+    """
+    how, fused = config.optimiser, place.device.type == "cuda"
+    if not isinstance(config.net, Pretrained):
+        return torch.optim.SGD(
+            _groups(learner, 1.0, how),
+            lr=how.rate,
+            momentum=how.momentum,
+            nesterov=True,
+            fused=fused,
+        )
+    groups, scale = _groups(learner.votes_head, 1.0, how) + _groups(learner.net.head, 1.0, how), 1.0
+    for layer in reversed(learner.net.body):
+        scale *= config.net.fade
+        groups += _groups(layer, scale, how)
+    return torch.optim.AdamW(groups, lr=how.rate, betas=(how.momentum, 0.99), fused=fused)
+
+
+def _groups(part: nn.Module, scale: float, how: Optimiser) -> list[dict[str, Any]]:
+    learning = [p for p in part.parameters() if p.requires_grad]
+    decaying, rest = [p for p in learning if p.ndim > 1], [p for p in learning if p.ndim <= 1]
+    both = ((decaying, how.weight_decay), (rest, 0.0))
+    return [{"params": params, "scale": scale, "weight_decay": decay} for params, decay in both if params]
 
 
 def _learn(
@@ -308,7 +335,7 @@ def _learn(
     for step, (plain, *targets) in enumerate(examples.batches(config.batch, place, order)):
         done = (epoch * steps + step) / (config.epochs * steps)
         for group in optimiser.param_groups:
-            group["lr"] = config.optimiser.rate * schedule(done, config.optimiser.warmup)
+            group["lr"] = group["scale"] * config.optimiser.rate * schedule(done, config.optimiser.warmup)
         light, (wanted, votes) = mix(augment(plain, how, chance), targets, mixed, chance)
         faces = normalise(light, config.input).contiguous(memory_format=torch.channels_last)
         with place.autocast():
@@ -329,7 +356,7 @@ def _learn(
         bar.update()
     return {
         "epoch": epoch,
-        "rate": round(optimiser.param_groups[0]["lr"], 5),
+        "rate": round(optimiser.param_groups[0]["lr"], 6),
         "loss": round(losses.item() / steps, 4),
         "training_accuracy": round(right.item() / steps, 4),
     }
@@ -343,13 +370,13 @@ def _forget_after(log: Path, epoch: int) -> None:
         log.write_text("".join(line for line in whole if json.loads(line)["epoch"] < epoch), "utf-8")
 
 
-def load_net(run: Path) -> tuple[FaceNet, ImageInput]:
+def load_net(run: Path) -> tuple[FaceNet | MobileNet, ImageInput]:
     """The averaged weights of a run, finished or not, and the input they were trained on.
 
     Raises:
         SettingsError: the folder holds no checkpoint.
     """
-    path = run / "final.pt" if (run / "final.pt").exists() else run / "last.pt"
+    path = run / FINAL if (run / FINAL).exists() else run / "last.pt"
     if not path.exists():
         raise SettingsError(f"{run}: holds no checkpoint; `python -m training face train` makes one")
     state = torch.load(path, map_location="cpu", weights_only=True)
