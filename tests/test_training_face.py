@@ -367,6 +367,66 @@ def test_a_shipped_model_teaches_what_the_kit_reads() -> None:
     assert np.abs(seen - mirrored).max() > 0.1, "or the mirror image would not be seen to count"
 
 
+def test_an_ensemble_is_judged_as_a_pupil_would_hear_it(
+    data: Path, recipe: recipes.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = fer2013.load(data)
+    training, _ = fer2013.clean(splits)
+    runs = [tmp_path / "one", tmp_path / "two"]
+    probs = []
+    for seed, run in enumerate(runs):
+        net = train.train(replace(recipe, seed=seed, epochs=6), training, splits["public"], run, quiet=True)
+        for mirrored in (False, True):
+            faces = splits["public"].images[:, :, :: -1 if mirrored else 1]
+            x = train.tensor(replace(splits["public"], images=faces), recipe.input)
+            probs.append(torch.from_numpy(train.predict(net, x)).softmax(1))
+    truth = torch.from_numpy(splits["public"].labels)
+
+    def right(*which: int) -> str:
+        return f"{float((sum(probs[one] for one in which).argmax(1) == truth).float().mean()):.1%}"
+
+    assert face_commands.main(["ensemble", *map(str, runs), "--data", str(data), "--threads", "1"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert lines == [
+        [str(runs[0]), right(0), right(0, 1)],
+        [str(runs[1]), right(2), right(2, 3)],
+        ["together", right(0, 2), right(0, 1, 2, 3)],
+    ]
+
+
+def test_the_mean_of_runs_is_a_run(
+    data: Path, recipe: recipes.Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = fer2013.load(data)
+    training, _ = fer2013.clean(splits)
+
+    def run(name: str, **changes: Any) -> Any:
+        config = replace(recipe, epochs=1, **changes)
+        return train.train(config, training, splits["public"], tmp_path / name, quiet=True)
+
+    nets = [run("one"), run("two", seed=2)]
+    names = [str(tmp_path / name) for name in ("one", "two")]
+    made = tmp_path / "mean"
+    assert main(["face", "average", *names, "--run", str(made)]) == 0
+    mean, spec = train.load_net(made)
+    assert spec == recipe.input
+    both = [net.state_dict() for net in nets]
+    for name, value in mean.state_dict().items():
+        aim = (both[0][name] + both[1][name]) / 2 if value.is_floating_point() else both[0][name]
+        assert torch.allclose(value, aim), name
+
+    run("wide", net=replace(recipe.net, features=32))
+    for others, problem in (
+        ([names[0], str(tmp_path / "wide")], "not a network like that of"),
+        ([names[0], str(tmp_path / "absent")], "holds no finished network"),
+        (names, "is there already"),
+    ):
+        target = made if problem == "is there already" else tmp_path / "never"
+        assert main(["face", "average", *others, "--run", str(target)]) == 2
+        assert problem in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
+
+
 def test_a_voice_model_teaches_no_expressions() -> None:
     with pytest.raises(SettingsError, match="voice-tone: is a model for tone"):
         train.Teachers(teaching(ROOT / "models" / "voice-tone"), Device(torch.device("cpu")))

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,6 +109,28 @@ def _train(options: argparse.Namespace) -> None:
                 print(
                     f"{run}: {count_parameters(net)} parameters; `python -m convert package` makes it a model"
                 )
+
+
+def _average(options: argparse.Namespace) -> None:
+    from training.face import average  # noqa: PLC0415
+
+    average.average(options.runs, options.run)
+    print(f"{options.run}: the mean of {len(options.runs)}; `python -m convert package` makes it a model")
+
+
+def _ensemble(options: argparse.Namespace) -> None:
+    import torch  # noqa: PLC0415
+
+    from training import devices  # noqa: PLC0415
+    from training.face import ensemble  # noqa: PLC0415
+
+    torch.set_num_threads(options.threads)
+    public = fer2013.load(options.data)["public"]
+    width = max(len(str(folder)) for folder in options.teachers)
+    print(f"{'PublicTest':<{width}}   plain  mirror images too")
+    with devices.choose(options.device) as place:
+        for name, plain, mirrored in ensemble.judge(options.teachers, public, place):
+            print(f"{name:<{width}}  {plain:6.1%}  {mirrored:6.1%}", flush=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -259,6 +281,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N; torchrun spreads over several GPUs"
     )
+    _add_average(commands)
+    ensemble = add("ensemble", _ensemble, "say what networks know alone and together, before they teach")
+    ensemble.add_argument(
+        "teachers", nargs="+", type=Path, metavar="FOLDER", help="run folders or model folders"
+    )
+    ensemble.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+    ensemble.add_argument("--device", default="auto", help="as for train")
     evaluate = add("evaluate", _evaluate, "judge a model folder's int8 files through the kit's own runtimes")
     evaluate.add_argument(
         "--model", type=Path, default=Path("models/face-expression"), help="default: %(default)s"
@@ -285,33 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--write-metrics", action="store_true", help="store the figures in model.toml and MODEL_CARD.md"
     )
-    study = add(
-        "reproduce-study",
-        _reproduce_study,
-        "train on the early-childhood study's three classes and split, and print its figures beside ours",
-    )
-    study.add_argument(
-        "--folds", type=int, metavar="N", help="cross-validate instead of one random 80/20 split"
-    )
-    cross = add("crossvalidate", _crossvalidate, "mean and deviation over folds of the training split")
-    cross.add_argument("--folds", type=int, metavar="N", default=5, help="default: %(default)s")
-    for one, config, run in (
-        (study, recipes.DEFAULT.with_name("face_study.toml"), "runs/face-study"),
-        (cross, recipes.DEFAULT, "runs/face-folds"),
-    ):
-        one.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
-        one.add_argument("--config", type=Path, default=config, help="recipe (default: %(default)s)")
-        one.add_argument("--epochs", type=int, help="instead of the recipe's")
-        one.add_argument(
-            "--run",
-            type=Path,
-            default=Path(run),
-            help="every fold's run folder is in here (default: %(default)s)",
-        )
-        one.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
-        one.add_argument("--device", default="auto", help="as for train")
-        one.add_argument("--json", action="store_true", help="print JSON instead of tables")
-        one.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
+    _add_folds(add)
     adapt = add("adapt", _adapt, "try what a kit learns in the practice game, and what its guard refuses")
     adapt.add_argument(
         "--model", type=Path, default=Path("models/face-expression"), help="default: %(default)s"
@@ -340,3 +343,42 @@ def _parser() -> argparse.ArgumentParser:
     margin.add_argument("--weights", type=Path, required=True, help="the detector's file")
     margin.add_argument("--faces", type=int, default=500, help="how many to look at (default: %(default)s)")
     return parser
+
+
+def _add_average(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "make one network of several that began with each other's weights: the mean of them"
+    average = commands.add_parser("average", help=text, description=text)
+    average.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, finished")
+    average.add_argument("--run", type=Path, required=True, help="run folder to make")
+    average.set_defaults(command=_average)
+
+
+def _add_folds(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that train on a part of the training split and judge the rest."""
+    study = add(
+        "reproduce-study",
+        _reproduce_study,
+        "train on the early-childhood study's three classes and split, and print its figures beside ours",
+    )
+    study.add_argument(
+        "--folds", type=int, metavar="N", help="cross-validate instead of one random 80/20 split"
+    )
+    cross = add("crossvalidate", _crossvalidate, "mean and deviation over folds of the training split")
+    cross.add_argument("--folds", type=int, metavar="N", default=5, help="default: %(default)s")
+    for one, config, run in (
+        (study, recipes.DEFAULT.with_name("face_study.toml"), "runs/face-study"),
+        (cross, recipes.DEFAULT, "runs/face-folds"),
+    ):
+        one.add_argument("--votes", type=Path, help="FER+'s fer2013new.csv, where it is not beside the faces")
+        one.add_argument("--config", type=Path, default=config, help="recipe (default: %(default)s)")
+        one.add_argument("--epochs", type=int, help="instead of the recipe's")
+        one.add_argument(
+            "--run",
+            type=Path,
+            default=Path(run),
+            help="every fold's run folder is in here (default: %(default)s)",
+        )
+        one.add_argument("--threads", type=int, default=2, help="of torch (default: %(default)s)")
+        one.add_argument("--device", default="auto", help="as for train")
+        one.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        one.add_argument("--out", type=Path, metavar="DIR", help="also write a page with pictures there")
