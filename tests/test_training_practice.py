@@ -8,8 +8,10 @@ import pytest
 pytest.importorskip("scipy", reason="needs `make train-env`")
 pytest.importorskip("tqdm", reason="needs `make train-env`")
 
+from edge import manifest
 from edge.practice import adapt, reference
 from edge.types import LABELS, SettingsError
+from tests.conftest import ROOT
 from tests.test_adapt import DARK, answers, each
 from training.practice import classes as playing
 from training.practice import report
@@ -66,7 +68,10 @@ def test_the_packaged_reference_is_of_every_label_and_of_people_read_well() -> N
     assert set(np.bincount(packaged.labels)) == {50}
     assert packaged.shares.sum() == pytest.approx(1, abs=1e-3)
     assert np.exp(packaged.logs).sum(1) == pytest.approx(1, abs=0.05)
-    assert packaged.accuracies(np.zeros(len(LABELS)))[0] > 0.6
+    # Fifty a label are a draw, so their accuracy lies around the card's figure for an even mix.
+    shipped = manifest.load(ROOT / "models" / "face-expression").metrics["uar"]
+    draw = np.sqrt(shipped * (1 - shipped) / len(packaged.labels))
+    assert packaged.accuracies(np.zeros(len(LABELS)))[0] == pytest.approx(shipped, abs=3 * draw)
 
 
 def test_a_page_without_its_marks_is_refused(tmp_path) -> None:
