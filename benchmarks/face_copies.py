@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = replace(recipe, epochs=arguments.epochs, distil=alone)
         splits = fer2013.load(arguments.data)
         public, learned = splits["public"], sets(splits)
-        copied = fer2013.contained(public, splits["training"]) | fer2013.near(public, splits["training"])
+        copied = fer2013.copied(public, splits["training"])
         x = train.tensor(public, config.input)
         table["copied_faces"] = int(copied.sum())
         for name, faces in learned.items():

@@ -1,7 +1,7 @@
 """One network from several: the mean of their weights (Izmailov et al. 2018, Wortsman et al. 2022).
 
-Runs that began with each other's weights lie in one valley of the loss, and its middle is better than the
-places where each of them stopped: the mean answers as their ensemble would, in the time of one.
+Runs that began with each other's weights lie in one valley of the loss. The mean of them answers about as
+their ensemble would, in the time of one; whether that is better than the best of them is to be measured.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def judge(
         name=fold.name,
         truth=test.labels,
         predicted=np.asarray(logits.argmax(1), np.int64),
-        fresh=~(fer2013.near(test, learned) | fer2013.contained(test, learned)),
+        fresh=~fer2013.copied(test, learned),
         learned=len(learned),
         left_out=int((~sound).sum()),
         parameters=count_parameters(net),

@@ -34,19 +34,23 @@ def judge(folders: Sequence[Path], faces: Faces, place: Device) -> Iterator[tupl
     truth = torch.from_numpy(faces.labels)
     whole: list[tuple[Tensor, Tensor]] = []
     for folder in folders:
-        probs = [_ask(folder, faces, place, mirrored=mirrored) for mirrored in (False, True)]
-        whole.append((probs[0], probs[1]))
-        yield str(folder), _right(probs[0], truth), _right(probs[1], truth)
+        plain, mirrored = _ask(folder, faces, place)
+        whole.append((plain, mirrored))
+        yield str(folder), _right(plain, truth), _right(mirrored, truth)
     if len(whole) > 1:
         plain, mirrored = (torch.stack(one).mean(0) for one in zip(*whole, strict=True))
         yield "together", _right(plain, truth), _right(mirrored, truth)
 
 
-def _ask(folder: Path, faces: Faces, place: Device, *, mirrored: bool) -> Tensor:
-    how = Distil(teachers=[str(folder)], mirrored=mirrored, share=1.0, temperature=1.0)
-    teachers = train.Teachers(how, place)
+def _ask(folder: Path, faces: Faces, place: Device) -> tuple[Tensor, Tensor]:
+    """Probabilities for the faces, and the means of these and of those for their mirror images."""
+    teacher = train.Teachers(Distil([str(folder)], mirrored=False, share=1.0, temperature=1.0), place)
     light = torch.from_numpy(faces.images[:, None]).float() / 255
-    return torch.cat([teachers(part.to(place.device)).cpu() for part in torch.split(light, BATCH)])
+    plain, flipped = (
+        torch.cat([teacher(part.to(place.device)).cpu() for part in torch.split(view, BATCH)])
+        for view in (light, light.flip(3))
+    )
+    return plain, (plain + flipped) / 2
 
 
 def _right(probs: Tensor, truth: Tensor) -> float:

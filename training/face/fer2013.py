@@ -83,6 +83,11 @@ def near(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
     return nearest(faces, others)[1] > ALIKE
 
 
+def copied(faces: Faces, others: Faces) -> npt.NDArray[np.bool_]:
+    """Which of *faces* are among *others* in any form, pixel for pixel or nearly."""
+    return contained(faces, others) | near(faces, others)
+
+
 def nearest(faces: Faces, others: Faces) -> tuple[IntArray, FloatArray]:
     """For each of *faces*, which of *others* is most alike in the sense of near, and their correlation."""
     plain, mirrored = _thumbnails(others.images).T, _thumbnails(others.images[:, :, ::-1]).T
